@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What the benchmarks share: interleaved rounds in one process, medians, ratios, a table and --json.
+namespace bench {
+
+template <class T>
+inline void keep(const T& value) {
+  asm volatile("" : : "r,m"(value) : "memory");
+}
+
+struct Row {
+  std::string name, metric;
+  double value;
+  std::string unit, vs;
+  double ratio;  ///< how many times better than `vs`; 0 where there is none
+};
+
+class Report {
+ public:
+  Report(std::string bench, int argc, char** argv) : bench_(std::move(bench)) {
+    for (int i = 1; i < argc; ++i) {
+      const std::string_view argument = argv[i];
+      if (argument == "--quick") {
+        quick = true;
+      } else if (argument == "--json" && i + 1 < argc) {
+        json_ = argv[++i];
+      } else {
+        std::fprintf(stderr, "%s: unknown argument \"%s\": allowed are --quick and --json FILE\n", bench_.c_str(), argv[i]);
+        std::exit(2);
+      }
+    }
+  }
+  ~Report() {
+    if (json_.empty()) {
+      return;
+    }
+    if (std::FILE* file = std::fopen(json_.c_str(), "w")) {
+      std::fputs("[\n", file);
+      for (std::size_t i = 0; i < rows_.size(); ++i) {
+        const Row& r = rows_[i];
+        std::fprintf(file,
+                     "  {\"bench\": \"%s\", \"case\": \"%s\", \"metric\": \"%s\", \"value\": %.4g, \"unit\": \"%s\", \"vs\": \"%s\", \"ratio\": %.4g}%s\n",
+                     bench_.c_str(), r.name.c_str(), r.metric.c_str(), r.value, r.unit.c_str(), r.vs.c_str(), r.ratio, i + 1 < rows_.size() ? "," : "");
+      }
+      std::fputs("]\n", file);
+      std::fclose(file);
+    }
+  }
+  void row(const std::string& name, const std::string& metric, double value, const std::string& unit, const std::string& vs = "", double ratio = 0) {
+    rows_.push_back({name, metric, value, unit, vs, ratio});
+    std::printf("%-44s %-20s %12.2f %-8s", name.c_str(), metric.c_str(), value, unit.c_str());
+    if (!vs.empty()) {
+      std::printf("  %6.2fx vs %s", ratio, vs.c_str());
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+
+  bool quick = false;
+
+ private:
+  std::string bench_;
+  std::string json_;
+  std::vector<Row> rows_;
+};
+
+struct Case {
+  std::string name;
+  std::function<void(std::size_t)> run;  ///< does n operations
+  double ns = 0;                         ///< the median of an operation, after `measure`
+};
+
+/// Runs all cases in turn, `rounds` times, and leaves each one's median ns per operation.
+inline void measure(std::vector<Case>& cases, std::size_t operations, int rounds) {
+  std::vector<std::vector<double>> times(cases.size());
+  for (int round = -1; round < rounds; ++round) {  // the first round warms up
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      cases[i].run(operations);
+      const double ns = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count() / static_cast<double>(operations);
+      if (round >= 0) {
+        times[i].push_back(ns);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    std::nth_element(times[i].begin(), times[i].begin() + static_cast<std::ptrdiff_t>(times[i].size() / 2), times[i].end());
+    cases[i].ns = times[i][times[i].size() / 2];
+  }
+}
+
+}  // namespace bench

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace demo {
+
+struct Options {
+  bool feedback = true;
+  bool json = false;
+  bool help = false;
+  std::string plot;
+  std::string input;
+  std::string error;  ///< what is wrong with the command line, in one line
+};
+
+inline constexpr std::string_view usage =
+    "usage: demo [--no-feedback] [--json] [--plot FILE.svg] | demo --input FILE|-\n"
+    "  --no-feedback   the same load without Pulse: see what is lost\n"
+    "  --json          the summary alone, one object on standard output\n"
+    "  --plot FILE     draw queue depth and scale over time\n"
+    "  --input FILE|-  consume newline-delimited envelopes instead of running the simulation\n";
+
+inline Options parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc && options.error.empty(); ++i) {
+    const std::string_view argument = argv[i];
+    const auto value = [&](std::string& out) {
+      if (i + 1 < argc) {
+        out = argv[++i];
+      } else {
+        options.error = std::string(argument) + " needs a value";
+      }
+    };
+    if (argument == "--no-feedback") {
+      options.feedback = false;
+    } else if (argument == "--json") {
+      options.json = true;
+    } else if (argument == "--plot") {
+      value(options.plot);
+    } else if (argument == "--input") {
+      value(options.input);
+    } else if (argument == "--help" || argument == "-h") {
+      options.help = true;
+    } else {
+      options.error = "unknown argument \"" + std::string(argument) + "\": allowed are --no-feedback, --json, --plot FILE, --input FILE|-, --help";
+    }
+  }
+  return options;
+}
+
+}  // namespace demo

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pulse/concept/backend.hpp"
+#include "pulse/core/clock.hpp"
+
+/// The laws of Backend, executable and bound to no test framework, for any backend of bytes whose time can be moved by hand. In a test
+/// of one's own:
+///
+///     CHECK(pulse::conformance::backend([](pulse::ManualClock clock) { return std::make_unique<MyBackend>(clock); }) == "");
+namespace pulse::conformance {
+
+/// Returns "" or the first law that was broken, with what was seen. `make(clock)` gives a pointer-like to a new, empty backend.
+template <class Make>
+[[nodiscard]] std::string backend(Make make) {
+  using namespace std::chrono_literals;
+  const auto at = [](std::string consumer, std::string group = "g") {
+    SubscribeOptions options;
+    options.streams = {"s"};
+    options.group = std::move(group);
+    options.consumer = std::move(consumer);
+    return options;
+  };
+  const auto text = [](const auto& batch) {
+    std::string out;
+    if (!batch) {
+      return "error: " + batch.error().message;
+    }
+    for (const auto& delivery : batch->deliveries) {
+      out += std::string(delivery.data()) + ":" + std::to_string(delivery.delivery_count()) + (delivery.redriven() ? "r " : " ");
+    }
+    return out;
+  };
+  const std::vector<std::uint32_t> first{0};
+  std::string law;
+  std::string seen;
+  const auto broken = [&](const std::string& what, const std::string& wanted, const std::string& got) {
+    if (got == wanted) {
+      return false;
+    }
+    law = what + ": wanted \"" + wanted + "\", got \"" + got + "\"";
+    return true;
+  };
+  ManualClock clock;
+  {
+    auto b = make(clock);
+    (void)b->publish("s", "a");
+    (void)b->publish("s", "b");
+    auto one = *b->subscribe(at("one"));
+    if (broken("a new group sees the backlog, in order", "a:1 b:1 ", text(one.receive(10, 0ms)))) {
+      return law;
+    }
+    if (broken("what is pending is not delivered again by itself", "", text(one.receive(10, 0ms)))) {
+      return law;
+    }
+    auto again = *b->subscribe(at("one"));
+    if (broken("a restart sees its own pending entries first, and burns no delivery", "a:1 b:1 ", text(again.receive(10, 0ms)))) {
+      return law;
+    }
+    (void)again.settle({first, {}, {}});
+    (void)again.flush(1s);
+    auto third = *b->subscribe(at("one"));
+    if (broken("what is acknowledged is gone, what is not stays", "b:1 ", text(third.receive(10, 0ms)))) {
+      return law;
+    }
+    auto late = *b->subscribe(at("one", "other"));
+    if (broken("groups are independent", "a:1 b:1 ", text(late.receive(10, 0ms)))) {
+      return law;
+    }
+  }
+  {
+    auto b = make(clock);
+    auto one = *b->subscribe(at("one"));
+    auto two = *b->subscribe(at("two"));
+    for (const char* event : {"a", "b", "c"}) {
+      (void)b->publish("s", event);
+    }
+    if (broken("a receive gives at most what was asked for", "a:1 b:1 ", text(one.receive(2, 0ms)))) {
+      return law;
+    }
+    if (broken("members of a group share without overlap", "c:1 ", text(two.receive(10, 0ms)))) {
+      return law;
+    }
+    (void)two.settle({first, {}, {}});
+    (void)two.flush(1s);
+    clock.advance(10s);
+    int lost = 0;
+    (void)one.extend(0, 1, [&](std::size_t) { ++lost; });
+    if (broken("a claim takes only what has idled, and counts", "b:2 ", text(two.claim_stale(10s, 10)))) {
+      return law;
+    }
+    clock.advance(1s);
+    (void)one.extend(0, 2, [&](std::size_t index) { lost += static_cast<int>(index) * 10; });
+    if (lost != 10) {
+      return "extending reports exactly the entries that another consumer owns";
+    }
+    clock.advance(9s);
+    if (broken("extending never takes back what another consumer owns", "", text(one.claim_stale(1h, 10)))) {
+      return law;
+    }
+    const auto state = two.state(0);
+    if (!state || state->pending != 2) {
+      return "state counts what is pending of the group";
+    }
+  }
+  {
+    auto b = make(clock);
+    auto one = *b->subscribe(at("one"));
+    for (int i = 0; i < 30; ++i) {
+      (void)b->publish("s", std::to_string(i));
+    }
+    (void)one.receive(30, 0ms);
+    clock.advance(1min);
+    auto two = *b->subscribe(at("two"));
+    std::size_t claimed = 0;
+    for (int calls = 0; calls < 10; ++calls) {
+      const auto batch = two.claim_stale(1min, 7);
+      claimed += batch ? batch->deliveries.size() : 0;
+    }
+    if (claimed != 30) {
+      return "claims go on where they stopped until all is claimed: got " + std::to_string(claimed) + " of 30";
+    }
+  }
+  {
+    auto b = make(clock);
+    auto one = *b->subscribe(at("one"));
+    (void)b->publish("s", "a");
+    (void)one.receive(1, 0ms);
+    const std::vector<RetryItem> retry{{0, 500ms}};
+    (void)one.settle({{}, retry, {}});
+    clock.advance(499ms);
+    if (broken("a retry does not come before its delay", "", text(one.receive(1, 0ms)))) {
+      return law;
+    }
+    clock.advance(1ms);
+    if (broken("a retry comes after its delay, counted", "a:2 ", text(one.receive(1, 0ms)))) {
+      return law;
+    }
+  }
+  if constexpr (DeadLetterStore<std::remove_cvref_t<decltype(*make(clock))>>) {
+    auto b = make(clock);
+    auto one = *b->subscribe(at("one"));
+    const auto id = b->publish("s", "poison");
+    (void)one.receive(1, 0ms);
+    const std::vector<DeadLetterItem> dead{{0, "because"}};
+    (void)one.settle({{}, {}, dead});
+    (void)one.flush(1s);
+    const auto letters = b->dead_letters("s", {}, 10);
+    if (!letters || letters->size() != 1 || letters->front().data != "poison" || letters->front().reason != "because" || letters->front().original_id != *id ||
+        letters->front().group != "g" || letters->front().consumer != "one" || letters->front().deliveries != 1) {
+      return "a dead letter keeps its data, reason, origin and deliveries";
+    }
+    if (const auto state = one.state(0); !state || state->pending != 0 || state->dead_letters != 1) {
+      return "a dead letter is acknowledged";
+    }
+    const EntryId letter = letters->front().id;
+    if (!b->redrive("s", letter) || b->redrive("s", letter)) {
+      return "a redrive succeeds once";
+    }
+    if (broken("a redriven entry is delivered anew and says so", "poison:1r ", text(one.receive(1, 0ms)))) {
+      return law;
+    }
+    (void)one.settle({{}, {}, dead});
+    (void)one.flush(1s);
+    const auto again = b->dead_letters("s", {}, 10);
+    if (!again || again->size() != 1 || !b->purge("s", again->front().id) || b->purge("s", again->front().id) || !b->dead_letters("s", {}, 10)->empty()) {
+      return "a purge removes for good, once";
+    }
+  }
+  {
+    auto b = make(clock);
+    auto one = *b->subscribe(at("one"));
+    one.wake();
+    if (broken("a wake ends a waiting receive", "", text(one.receive(1, 1h)))) {
+      return law;
+    }
+  }
+  return "";
+}
+
+}  // namespace pulse::conformance

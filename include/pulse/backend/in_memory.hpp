@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "pulse/backend/in_memory/stream.hpp"
+#include "pulse/backend/in_memory/subscription.hpp"
+#include "pulse/concept/backend.hpp"
+#include "pulse/concept/clock.hpp"
+#include "pulse/core/keys.hpp"
+
+namespace pulse {
+
+struct InMemoryOptions {
+  /// Frees entries once every group has acknowledged them. A group that is created later does not see them: that is what it may lose.
+  bool trim_acked = false;
+  /// The most entries a stream keeps; 0: no bound, as on Redis. The oldest go, delivered or not: what was not read yet is lost, and
+  /// what was pending is reported as vanished.
+  std::size_t max_length = 0;
+  /// The most retries one subscription waits with; beyond, an entry stays pending and is claimed when it has idled.
+  std::size_t max_retries = 65536;
+};
+
+/// Streams and consumer groups within the process, with the semantics of Redis Streams: for tests, for pipelines of one process, and as
+/// the model of the real thing. Payload is std::string for bytes, or an Envelope that travels without serialization.
+///
+/// Complexity: publish, receive and acknowledge are constant per entry, whatever the stream's and the pending list's length.
+/// Memory: an entry until it is trimmed; 32 bytes per pending entry and group. Thread safety: all of it; one lock.
+/// Not movable: subscriptions refer to it and must not outlive it.
+template <class Payload = std::string, class Clk = SystemClock>
+class InMemoryBackend {
+ public:
+  using payload_type = Payload;
+  using subscription_type = InMemorySubscription<Payload, Clk>;
+  /// Makes the bytes of a dead letter of a typed payload, for operators; without it they are empty.
+  using Encoder = std::function<std::string(const Payload&)>;
+
+  static constexpr Capabilities capabilities{.typed = !std::is_same_v<Payload, std::string>, .durable = false, .shared = false, .fenced_acks = true};
+  static_assert(assert_clock<Clk>());
+
+  explicit InMemoryBackend(InMemoryOptions options = {}, Clk clock = {}, Encoder encode = {})
+      : state_{options, std::move(clock), std::move(encode), {}, {}, {}, {}} {}
+  InMemoryBackend(const InMemoryBackend&) = delete;
+  InMemoryBackend& operator=(const InMemoryBackend&) = delete;
+
+  /// Errors: config, for no streams, one named twice, or an empty group or consumer.
+  Result<subscription_type> subscribe(const SubscribeOptions& options) {
+    if (options.streams.empty() || options.group.empty() || options.consumer.empty()) {
+      return Error{ErrorCode::config, "SubscribeOptions: streams, group and consumer must not be empty"};
+    }
+    for (std::size_t i = 0; i < options.streams.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        if (options.streams[i] == options.streams[j]) {
+          return Error{ErrorCode::config, "SubscribeOptions: the stream \"" + options.streams[i] + "\" is named twice"};
+        }
+      }
+    }
+    const std::lock_guard lock{state_.mutex};
+    return subscription_type{state_, options};
+  }
+
+  /// Creates the stream where there is none. Errors: none but memory's.
+  Result<EntryId> publish(std::string_view stream, Payload payload) {
+    EntryId id;
+    bool waiting;
+    {
+      const std::lock_guard lock{state_.mutex};
+      id = state_.append(state_.stream(stream), std::move(payload), false);
+      waiting = state_.waiting > 0;
+    }
+    if (waiting) {
+      state_.arrived.notify_all();
+    }
+    return id;
+  }
+
+  [[nodiscard]] BackendHealth health() const { return {}; }
+
+  /// Dead letters of `stream` with ids after `after`, oldest first, at most `max`.
+  Result<std::vector<DeadLetter>> dead_letters(std::string_view stream, EntryId after, std::size_t max) {
+    const std::lock_guard lock{state_.mutex};
+    std::vector<DeadLetter> found;
+    const auto& letters = state_.stream(stream).dead_letters;
+    for (auto at = letters.upper_bound(after); at != letters.end() && found.size() < max; ++at) {
+      found.push_back(at->second.facts);
+    }
+    return found;
+  }
+
+  /// Appends the dead letter's entry to its stream again, marked as redriven, and removes the dead letter. Errors: not_found.
+  Result<EntryId> redrive(std::string_view stream, EntryId id) {
+    EntryId again;
+    {
+      const std::lock_guard lock{state_.mutex};
+      auto& source = state_.stream(stream);
+      const auto at = source.dead_letters.find(id);
+      if (at == source.dead_letters.end()) {
+        return missing(stream, id);
+      }
+      again = state_.append(source, std::move(at->second.payload), true);
+      source.dead_letters.erase(at);
+    }
+    state_.arrived.notify_all();
+    return again;
+  }
+
+  /// Redrives all dead letters of the stream that are there now, oldest first. Returns how many.
+  Result<std::size_t> redrive_all(std::string_view stream) {
+    std::size_t count = 0;
+    {
+      const std::lock_guard lock{state_.mutex};
+      auto& source = state_.stream(stream);
+      for (auto& [id, letter] : source.dead_letters) {
+        (void)state_.append(source, std::move(letter.payload), true);
+        ++count;
+      }
+      source.dead_letters.clear();
+    }
+    state_.arrived.notify_all();
+    return count;
+  }
+
+  /// Removes the dead letter for good. Errors: not_found.
+  Status purge(std::string_view stream, EntryId id) {
+    const std::lock_guard lock{state_.mutex};
+    return state_.stream(stream).dead_letters.erase(id) > 0 ? Status{} : Status{missing(stream, id)};
+  }
+
+  /// Deletes an entry, as XDEL. What is pending of it will be reported as vanished. Errors: not_found.
+  Status erase(std::string_view stream, EntryId id) {
+    const std::lock_guard lock{state_.mutex};
+    return state_.stream(stream).erase(id) ? Status{} : Status{missing(stream, id)};
+  }
+
+  /// Keeps the newest `most` entries of a stream, as XTRIM MAXLEN.
+  void trim(std::string_view stream, std::uint64_t most) {
+    const std::lock_guard lock{state_.mutex};
+    state_.stream(stream).trim(most);
+  }
+
+  /// Entries in a stream.
+  [[nodiscard]] std::uint64_t length(std::string_view stream) {
+    const std::lock_guard lock{state_.mutex};
+    return state_.stream(stream).length();
+  }
+
+ private:
+  static Error missing(std::string_view stream, EntryId id) {
+    return Error{ErrorCode::not_found, "there is no " + to_string(id) + " in \"" + std::string(stream) + "\" or its dead letters"};
+  }
+
+  detail::InMemoryState<Payload, Clk> state_;
+};
+
+}  // namespace pulse

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
+#include "pulse/core/event_id.hpp"
+
+namespace pulse {
+
+/// What a claim found. The caller of a `fresh` claim owns the lease and ends it with commit or release.
+enum class Claim : std::uint8_t {
+  fresh,        ///< was absent, is leased to the caller now
+  leased,       ///< somebody is handling it and has not said how it went: look again later
+  done,         ///< was handled: a duplicate
+  unavailable,  ///< cannot tell now (a remote store is away, a bounded window is full of leases): look again later
+};
+
+namespace requirement {
+template <class D>
+concept DedupClaim = requires(D& dedup, EventId id) {
+  { dedup.claim(id) } -> std::same_as<Claim>;
+};
+template <class D>
+concept DedupCommit = requires(D& dedup, EventId id) { dedup.commit(id); };
+template <class D>
+concept DedupRelease = requires(D& dedup, EventId id) { dedup.release(id); };
+template <class D>
+concept DedupSize = requires(const D& dedup) {
+  { dedup.size() } -> std::convertible_to<std::size_t>;
+};
+template <class D>
+concept DedupTraits = requires {
+  { std::bool_constant<D::exact>{} };
+  { std::bool_constant<D::shared>{} };
+};
+}  // namespace requirement
+
+/// An idempotency strategy: remembers which events were handled. Contract page: docs/reference/dedup.md
+///
+/// An event is absent, leased or done.
+///
+/// | expression | returns | meaning |
+/// |---|---|---|
+/// | `dedup.claim(id)` | Claim | absent -> leased to the caller, `fresh`; otherwise changes no state (an LRU may refresh its order) |
+/// | `dedup.commit(id)` | | leased -> done. Called only after the handler succeeded |
+/// | `dedup.release(id)` | | leased -> absent: the next claim is `fresh`. On a done or an absent id: nothing |
+/// | `dedup.size()` | std::size_t | ids remembered, leased ones included |
+/// | `D::exact` | bool constant | never says `leased` or `done` of an id it was not told. False: see AllowLoss |
+/// | `D::shared` | bool constant | the window is shared by all members of the group, not only by this process |
+///
+/// Laws (executable in pulse/dedup/conformance.hpp): claim once; release makes fresh; done lasts for the stated window; a lease is never
+/// forgotten before it ends unless the strategy states so; size never exceeds the stated bound. Claim, commit and release do not throw.
+///
+/// Optional, and used where present:
+///
+/// | expression | meaning |
+/// |---|---|
+/// | `dedup.claim(ids, claims)` | a batch at once, equal to one by one in order (std::span<const EventId>, std::span<Claim>) |
+/// | `dedup.prefetch(id)` | a hint that `claim(id)` follows soon |
+template <class D>
+concept Dedup =
+    requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D> && requirement::DedupTraits<D>;
+
+template <class D>
+concept BatchedDedup = Dedup<D> && requires(D& dedup, std::span<const EventId> ids, std::span<Claim> claims) { dedup.claim(ids, claims); };
+template <class D>
+concept PrefetchingDedup = Dedup<D> && requires(const D& dedup, EventId id) { dedup.prefetch(id); };
+
+/// Opts in to a strategy that is not exact: now and then it takes a new event for a duplicate, and that event is acknowledged
+/// without having been handled, which loses it. The name at the point of use is the consent.
+///
+///     pulse::Consumer<Backend, pulse::AllowLoss<pulse::RotatingBloom>, Metrics, Controller>
+///
+/// As the front filter of a Tiered strategy, whose exact part decides, a lossy strategy needs no consent.
+template <Dedup D>
+struct AllowLoss : D {
+  using D::D;
+  static constexpr bool loss_allowed = true;
+};
+
+template <class D>
+concept LossAllowed = requires { requires D::loss_allowed; };
+
+/// Asserts each requirement of Dedup on its own, with its message, and that a lossy strategy was asked for by name.
+template <class D>
+constexpr bool assert_dedup() {
+  static_assert(requirement::DedupClaim<D>,
+                "pulse: the Dedup policy has no `pulse::Claim claim(pulse::EventId)`: add it, or use pulse::NoDedup. See docs/reference/dedup.md");
+  static_assert(requirement::DedupCommit<D>,
+                "pulse: the Dedup policy has no `void commit(pulse::EventId)`, called after the handler succeeded: add it (marking in claim loses "
+                "events whose handler fails). See docs/reference/dedup.md");
+  static_assert(requirement::DedupRelease<D>,
+                "pulse: the Dedup policy has no `void release(pulse::EventId)`, called after the handler failed: add it, so that the redelivery is "
+                "handled. See docs/reference/dedup.md");
+  static_assert(requirement::DedupSize<D>, "pulse: the Dedup policy has no `std::size_t size() const`: add it. See docs/reference/dedup.md");
+  static_assert(requirement::DedupTraits<D>,
+                "pulse: the Dedup policy lacks `static constexpr bool exact` or `static constexpr bool shared`: state both. See "
+                "docs/reference/dedup.md");
+  if constexpr (requirement::DedupTraits<D>) {
+    static_assert(D::exact || LossAllowed<D>,
+                  "pulse: this Dedup policy may take a new event for a duplicate and so lose it: put an exact strategy behind it (pulse::Tiered), "
+                  "or consent with pulse::AllowLoss<...>. See docs/reference/dedup.md");
+    return Dedup<D> && (D::exact || LossAllowed<D>);
+  } else {
+    return false;
+  }
+}
+
+}  // namespace pulse

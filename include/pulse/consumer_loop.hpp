@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "pulse/consumer_options.hpp"
+#include "pulse/consumer_parts.hpp"
+#include "pulse/core/stop.hpp"
+#include "pulse/engine/lease_keeper.hpp"
+#include "pulse/engine/processor.hpp"
+
+namespace pulse::detail {
+
+/// The Consumer itself, of policies that are known to fit; documented at `Consumer`.
+template <class B, class D, class M, class C, class T>
+class ConsumerOf {
+  using backend = std::remove_reference_t<B>;
+  using dedup = std::remove_reference_t<D>;
+  using metrics = std::remove_reference_t<M>;
+  using controller = std::remove_reference_t<C>;
+  using clock = typename T::clock;
+  using subscription = typename backend::subscription_type;
+  using delivery = typename subscription::delivery_type;
+  using payload = typename payload_seen<delivery, controller>::type;
+  using handler = handler_of<controller, metrics, clock>;
+  using processor = engine::Processor<payload, dedup, metrics, std::remove_reference_t<typename handler::type>, typename T::codec, typename T::retry>;
+
+ public:
+  ConsumerOf(B&& backend_policy, D&& dedup_policy, M&& metrics_policy, C&& controller_policy, ConsumerOptions options = {}, clock time = {},
+             typename T::retry retry = {}, typename T::codec codec = {})
+      : backend_(std::forward<B>(backend_policy)),
+        dedup_(std::forward<D>(dedup_policy)),
+        metrics_(std::forward<M>(metrics_policy)),
+        controller_(std::forward<C>(controller_policy)),
+        options_(with_streams(std::move(options))),
+        clock_(std::move(time)),
+        retry_(std::move(retry)),
+        codec_(std::move(codec)),
+        handler_(handler::make(controller_, metrics_, clock_, options_.feedback)),
+        loop_(options_.loop, std::random_device{}()),
+        ledger_(options_.loop.batch),
+        leases_(options_.heartbeat, options_.loop.batch, clock_),
+        processor_(dedup_, metrics_, handler_, codec_, retry_, options_.lease_wait, std::random_device{}(), stop_) {}
+
+  ConsumerOf(const ConsumerOf&) = delete;
+  ConsumerOf& operator=(const ConsumerOf&) = delete;
+  ~ConsumerOf() { leases_.stop(); }  // before the subscription that its thread uses goes
+
+  /// Checks the options and subscribes. `poll` and `run` do it where it was not done.
+  /// Errors: config, naming the option; whatever the backend says of the subscription.
+  Status start() {
+    if (subscription_) {
+      return {};
+    }
+    if (Status checked = engine::check(options_.loop, options_.handler_deadline, options_.heartbeat); !checked) {
+      return note(std::move(checked).error());
+    }
+    if (Status checked = check(options_.feedback); RateController<controller> && !checked) {
+      return note(std::move(checked).error());
+    }
+    const auto& keys = options_.subscribe.streams;
+    streams_.clear();
+    for (const std::string& key : keys) {
+      streams_.push_back({key, keys.size() == 1 ? EventId{} : EventId::from_text(key), metrics_.template slot<StreamLabel>(key)});
+    }
+    if (Status subscribed = subscribe(options_.subscribe); !subscribed) {
+      return subscribed;
+    }
+    leases_.start();
+    return {};
+  }
+
+  /// One bounded step, for hosts with a loop of their own: settles what is left, or reads and handles one batch, waiting for it at
+  /// most `wait`. Errors: those that end the consumer; a passing one shows as `pause` in the report.
+  Result<PollReport> poll(std::chrono::milliseconds wait = std::chrono::milliseconds{0}) {
+    if (Status started = start(); !started) {
+      return std::move(started).error();
+    }
+    const SteadyTime now = clock_.steady();
+    progress_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+    tick(handler_);
+    if (stop_.load(std::memory_order_acquire)) {
+      loop_.request_stop(now);
+    }
+    if (!ledger_.empty() && !loop_.stopped()) {  // the last settlement failed: its batch is still current
+      if (Status settled = settle(); !settled && !loop_.stopping()) {
+        return failed(settled.error());
+      }
+    }
+    const engine::Action action = loop_.next(now);
+    PollReport report;
+    switch (action.step) {
+      case engine::Step::receive: {
+        auto batch = subscription_->receive(options_.loop.batch, std::min(wait, action.wait));
+        if (!batch) {
+          return failed(batch.error());
+        }
+        loop_.received(batch->deliveries.size());
+        return process(*batch, report);
+      }
+      case engine::Step::claim: {
+        auto batch = subscription_->claim_stale(options_.loop.claim_idle, options_.loop.batch);
+        if (!batch) {
+          return failed(batch.error());
+        }
+        loop_.claimed(batch->deliveries.size(), batch->more, now);
+        for (const delivery& taken : batch->deliveries) {
+          metrics_.add(family::claimed, 1, streams_[taken.stream()].slot);
+        }
+        observe_groups();
+        return process(*batch, report);
+      }
+      case engine::Step::subscribe: {
+        SubscribeOptions again = options_.subscribe;
+        again.start = options_.loop.group_lost == engine::GroupLost::recreate_at_end ? StartAt::end() : StartAt::beginning();
+        if (Status subscribed = subscribe(again); !subscribed) {
+          return failed(subscribed.error());
+        }
+        loop_.subscribed();
+        return report;
+      }
+      case engine::Step::pause: report.pause = action.wait; return report;
+      case engine::Step::drain: {
+        Status flushed = subscription_->flush(action.wait);
+        loop_.drained();
+        if (!flushed) {
+          return note(std::move(flushed).error());
+        }
+        break;
+      }
+      case engine::Step::stopped: break;
+    }
+    report.stopped = true;
+    return report;
+  }
+
+  /// Consumes until the token or `stop` says so; then finishes the running handler, settles, and leaves the rest pending.
+  /// Returns within drain_deadline of the stop plus what is left of the running handler. Errors: as poll.
+  template <StopTokenLike Token = StopToken>
+  Status run(const Token& token = {}) {
+    const auto wake = on_stop(token, [this] { stop(); });
+    const auto slice = std::is_same_v<Token, StopToken> ? options_.loop.wait : std::min(options_.loop.wait, std::chrono::milliseconds{50});
+    while (true) {
+      if (token.stop_requested()) {
+        stop_.store(true, std::memory_order_release);
+      }
+      Result<PollReport> report = poll(slice);
+      if (!report) {
+        return std::move(report).error();
+      }
+      if (report->stopped) {
+        return {};
+      }
+      if (report->pause.count() > 0) {
+        std::unique_lock lock{mutex_};
+        if (!stop_.load(std::memory_order_relaxed)) {
+          clock_.wait_until(wake_, lock, clock_.steady() + std::min(report->pause, slice));
+        }
+      }
+    }
+  }
+
+  /// Asks the consumer to stop and wakes it. Returns at once. From any thread, a handler included.
+  void stop() {
+    const std::lock_guard lock{mutex_};
+    stop_.store(true, std::memory_order_release);
+    if (subscription_) {
+      subscription_->wake();
+    }
+    wake_.notify_all();
+  }
+
+  /// From any thread. `stuck_after`: how long the loop may take to come round, handlers included.
+  [[nodiscard]] ConsumerHealth health(std::chrono::milliseconds stuck_after = std::chrono::seconds{30}) const {
+    ConsumerHealth health;
+    const SteadyTime last{std::chrono::nanoseconds{progress_.load(std::memory_order_relaxed)}};
+    health.since_progress = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady() - last);
+    const std::lock_guard lock{mutex_};
+    health.live = subscription_.has_value() && health.since_progress < stuck_after;
+    health.ready = health.live && failures_ == 0 && !stop_.load(std::memory_order_relaxed) && backend_.health().ready;
+    health.failures_in_a_row = failures_;
+    health.detail = last_error_;
+    return health;
+  }
+
+  [[nodiscard]] dedup& dedup_policy() noexcept { return dedup_; }
+  [[nodiscard]] const ConsumerOptions& options() const noexcept { return options_; }
+
+ private:
+  Status subscribe(const SubscribeOptions& wanted) {
+    Result<subscription> made = backend_.subscribe(wanted);
+    if (!made) {
+      return note(std::move(made).error());
+    }
+    const std::lock_guard lock{mutex_};
+    subscription_.reset();
+    subscription_.emplace(std::move(*made));
+    failures_ = 0;
+    return {};
+  }
+
+  Result<PollReport> process(const Batch<delivery>& batch, PollReport report) {
+    if (batch.vanished > 0) {
+      metrics_.add(family::vanished, batch.vanished, streams_.front().slot);
+    }
+    if (batch.deliveries.empty()) {
+      return recovered(report);
+    }
+    report.received = batch.deliveries.size();
+    leases_.open(*subscription_, report.received);
+    WallTime wall{};
+    SteadyTime before{};
+    if constexpr (metrics::enabled) {
+      wall = clock_.wall();
+      before = clock_.steady();
+    }
+    Status settled;
+    std::uint32_t index = 0;
+    for (const delivery& taken : batch.deliveries) {
+      if (stop_.load(std::memory_order_relaxed)) [[unlikely]] {
+        break;  // the rest stays pending: it is delivered first after the restart, or claimed
+      }
+      const engine::StreamFacts& stream = streams_[taken.stream()];
+      processor_.process(taken, index++, stream, wall, ledger_, [this](std::size_t at) -> const std::atomic<bool>& { return leases_.lost_flag(at); });
+      if constexpr (metrics::enabled) {
+        const SteadyTime after = clock_.steady();
+        metrics_.observe(family::handler_time, after - before, stream.slot);
+        before = after;
+      }
+      if (leases_.settle_due()) [[unlikely]] {
+        progress_.store(clock_.steady().time_since_epoch().count(), std::memory_order_relaxed);
+        if (settled = settle(); !settled) {
+          break;
+        }
+      }
+    }
+    if (settled) {
+      settled = settle();
+    }
+    leases_.close();
+    if constexpr (metrics::enabled) {
+      metrics_.set(family::dedup_size, static_cast<double>(dedup_.size()));
+    }
+    if (!settled) {
+      return failed(settled.error());
+    }
+    report.settled = index;
+    return recovered(report);
+  }
+
+  Status settle() {
+    if (ledger_.empty()) {
+      return {};
+    }
+    Status settled = subscription_->settle(ledger_.settlement());
+    if (settled) {
+      ledger_.clear();
+    }
+    return settled;
+  }
+
+  /// Gauges that cost a question to the backend: once per round of claiming.
+  void observe_groups() {
+    if constexpr (metrics::enabled) {
+      for (std::size_t i = 0; i < streams_.size(); ++i) {
+        if (const Result<GroupState> state = subscription_->state(i)) {
+          metrics_.set(family::pending, static_cast<double>(state->pending), streams_[i].slot);
+          metrics_.set(family::dlq_depth, static_cast<double>(state->dead_letters), streams_[i].slot);
+        }
+      }
+    }
+  }
+
+  PollReport recovered(PollReport report) {
+    if (had_failure_) [[unlikely]] {
+      had_failure_ = false;
+      const std::lock_guard lock{mutex_};
+      failures_ = 0;
+      last_error_.clear();
+    }
+    return report;
+  }
+
+  Error note(Error error) {
+    const std::lock_guard lock{mutex_};
+    last_error_ = error.message;
+    ++failures_;
+    had_failure_ = true;
+    return error;
+  }
+
+  Result<PollReport> failed(Error error) {
+    metrics_.add(family::backend_errors, 1);
+    const SteadyTime now = clock_.steady();
+    if (!loop_.failed(error.code, now)) {
+      return note(std::move(error));
+    }
+    (void)note(std::move(error));
+    PollReport report;
+    if (const engine::Action action = loop_.next(now); action.step == engine::Step::pause) {
+      report.pause = action.wait;
+    }
+    return report;
+  }
+
+  [[no_unique_address]] B backend_;
+  [[no_unique_address]] D dedup_;
+  [[no_unique_address]] M metrics_;
+  [[no_unique_address]] C controller_;
+  const ConsumerOptions options_;
+  [[no_unique_address]] clock clock_;
+  [[no_unique_address]] typename T::retry retry_;
+  [[no_unique_address]] typename T::codec codec_;
+  typename handler::type handler_;
+  engine::Loop loop_;
+  engine::Ledger ledger_;
+  std::vector<engine::StreamFacts> streams_;
+  std::optional<subscription> subscription_;
+  std::atomic<bool> stop_{false};
+  engine::LeaseKeeper<subscription, clock> leases_;
+  processor processor_;
+  bool had_failure_ = false;
+  std::atomic<std::int64_t> progress_{0};
+  mutable std::mutex mutex_;  // guards subscription_ against stop(), and what health() reads
+  std::condition_variable wake_;
+  std::uint64_t failures_ = 0;
+  std::string last_error_;
+};
+
+}  // namespace pulse::detail

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "pulse/consumer_options.hpp"
+#include "pulse/control/feedback_handler.hpp"
+#include "pulse/core/stop.hpp"
+
+/// What a Consumer derives from its policies.
+namespace pulse::detail {
+
+/// The payload a consumer sees: that of a typed backend's envelopes, else what the controller handles.
+template <class Delivery, class Controller>
+struct payload_seen {
+  using data_type = std::remove_cvref_t<decltype(std::declval<const Delivery&>().data())>;
+  static auto pick() {
+    if constexpr (requires { typename data_type::payload_type; }) {
+      return std::type_identity<typename data_type::payload_type>{};
+    } else if constexpr (requires { typename Controller::events; }) {
+      return std::type_identity<typename Controller::events::payload_type>{};
+    } else {
+      return std::type_identity<FeedbackEvent>{};
+    }
+  }
+  using type = typename decltype(pick())::type;
+};
+
+/// A RateController is driven through a FeedbackHandler; an EventHandler is called as it is.
+template <class C, class M, class Clk>
+struct handler_of {
+  using type = FeedbackHandler<C, M, Clk>;
+  static type make(C& controller, M& metrics, const Clk& clock, const FeedbackSettings& settings) { return type{controller, metrics, settings, clock}; }
+};
+template <EventHandler C, class M, class Clk>
+struct handler_of<C, M, Clk> {
+  using type = C&;
+  static type make(C& controller, M&, const Clk&, const FeedbackSettings&) { return controller; }
+};
+
+/// Gives a handler that keeps time of its own (FeedbackHandler: silent coordinators expire) its chance between events.
+template <class Handler>
+void tick(Handler& handler) {
+  if constexpr (requires { handler.tick(); }) {
+    (void)handler.tick();
+  }
+}
+
+/// No streams means the feedback stream.
+inline ConsumerOptions with_streams(ConsumerOptions options) {
+  if (options.subscribe.streams.empty()) {
+    options.subscribe.streams.push_back(stream_key(feedback_stream));
+  }
+  return options;
+}
+
+/// Calls `f` when a StopToken's source says stop, as long as the result lives; for other tokens `run` looks itself.
+template <class Token, class F>
+auto on_stop(const Token& token, F f) {
+  if constexpr (std::is_same_v<Token, StopToken>) {
+    return std::make_unique<StopCallback<F>>(token, std::move(f));
+  } else {
+    return std::nullptr_t{};
+  }
+}
+
+}  // namespace pulse::detail

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+#include "pulse/core/entry_id.hpp"
+#include "pulse/core/envelope.hpp"
+#include "pulse/core/event_id.hpp"
+
+namespace pulse {
+
+/// What a handler may know of the delivery it handles, besides the event. Valid during the call.
+template <class Text>
+class BasicDeliveryContext {
+ public:
+  struct Facts {
+    const BasicEnvelopeHeader<Text>* envelope = nullptr;
+    std::string_view stream{};
+    EntryId entry_id{};
+    EventId salt{};       ///< of the stream, see EventId::within
+    bool own_id = false;  ///< the producer's id is the key, else the entry's
+    std::uint64_t delivery_count = 1;
+    bool redriven = false;
+    const std::atomic<bool>* stop = nullptr;
+    const std::atomic<bool>* lease_lost = nullptr;
+  };
+
+  explicit BasicDeliveryContext(const Facts& facts) noexcept : facts_(facts) {}
+
+  /// Everything in the envelope but the payload.
+  [[nodiscard]] const BasicEnvelopeHeader<Text>& envelope() const noexcept { return *facts_.envelope; }
+  /// The key of the stream it came on.
+  [[nodiscard]] std::string_view stream() const noexcept { return facts_.stream; }
+  [[nodiscard]] EntryId entry_id() const noexcept { return facts_.entry_id; }
+  /// The idempotency key by which duplicates are known. Computed when asked for: a consumer without dedup never needs it.
+  [[nodiscard]] EventId event_id() const noexcept {
+    return (facts_.own_id ? EventId::from_text(*facts_.envelope->id) : EventId::from_entry(facts_.entry_id)).within(facts_.salt);
+  }
+  /// How often this entry was handed over, this time included: 1 at first. A lower bound after a failover.
+  [[nodiscard]] std::uint64_t delivery_count() const noexcept { return facts_.delivery_count; }
+  /// Whether an operator brought it back from the DLQ.
+  [[nodiscard]] bool redriven() const noexcept { return facts_.redriven; }
+  /// Whether the consumer is stopping: a long handler may return Verdict::retry() early.
+  [[nodiscard]] bool stop_requested() const noexcept { return facts_.stop != nullptr && facts_.stop->load(std::memory_order_relaxed); }
+  /// Whether another consumer took the entry over meanwhile: what this handler returns will not be settled.
+  [[nodiscard]] bool lease_lost() const noexcept { return facts_.lease_lost != nullptr && facts_.lease_lost->load(std::memory_order_relaxed); }
+
+ private:
+  Facts facts_;
+};
+
+using DeliveryContext = BasicDeliveryContext<std::string>;
+
+}  // namespace pulse

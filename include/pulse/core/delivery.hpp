@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pulse/core/entry_id.hpp"
+
+/// The plain values that pass between a consumer and its backend.
+namespace pulse {
+
+/// Where a group that does not exist yet begins. A group that exists goes on where it was.
+struct StartAt {
+  EntryId after{};      ///< the last entry that counts as delivered
+  bool newest = false;  ///< only what is published from now on: skips the backlog
+  static constexpr StartAt beginning() noexcept { return {}; }
+  static constexpr StartAt end() noexcept { return {EntryId{}, true}; }
+};
+
+/// What a consumer subscribes to.
+struct SubscribeOptions {
+  std::vector<std::string> streams;  ///< keys, at least one, all different
+  std::string group = "pipeline";
+  std::string consumer = "consumer-1";  ///< must differ between the members of a group, and should be the same after a restart
+  StartAt start = StartAt::beginning();
+};
+
+/// Deliver entry `index` of the batch again, no earlier than after `delay`.
+struct RetryItem {
+  std::uint32_t index = 0;
+  std::chrono::milliseconds delay{0};
+};
+
+/// Copy entry `index` of the batch to the DLQ with this reason, then acknowledge it.
+struct DeadLetterItem {
+  std::uint32_t index = 0;
+  std::string_view reason;
+};
+
+/// What is settled of a batch in one go. Indexes are positions in the batch that `receive` or `claim_stale` returned last;
+/// each is named at most once over all settlements of that batch. What is named nowhere stays pending.
+struct Settlement {
+  std::span<const std::uint32_t> acks;
+  std::span<const RetryItem> retries;
+  std::span<const DeadLetterItem> dead_letters;
+
+  [[nodiscard]] bool empty() const noexcept { return acks.empty() && retries.empty() && dead_letters.empty(); }
+};
+
+/// A batch: deliveries that stay valid until the next `receive` or `claim_stale` on the same subscription.
+template <class Delivery>
+struct Batch {
+  std::span<const Delivery> deliveries;
+  std::size_t vanished = 0;  ///< pending entries met whose data is gone (trimmed, deleted): the backend acknowledged them
+  bool more = false;         ///< claim_stale: the cursor has not come round yet
+};
+
+/// A dead letter as an operator sees it.
+struct DeadLetter {
+  EntryId id;           ///< of the entry in the DLQ
+  EntryId original_id;  ///< of the entry that failed
+  std::string reason;
+  std::string data;  ///< the entry's bytes; for typed payloads what the backend's encoder makes of them, or empty
+  std::string group;
+  std::string consumer;
+  std::uint64_t deliveries = 0;
+  double failed_at = 0;  ///< seconds since the Unix epoch
+};
+
+/// The state of one stream in one group.
+struct GroupState {
+  std::uint64_t length = 0;   ///< entries in the stream
+  std::uint64_t pending = 0;  ///< delivered to the group and not acknowledged
+  std::uint64_t lag = 0;      ///< entries not yet delivered to the group
+  bool lag_known = true;
+  std::uint64_t dead_letters = 0;
+};
+
+/// Whether the transport works. `ready` is false while it cannot take or give entries.
+struct BackendHealth {
+  bool ready = true;
+  bool degraded = false;  ///< not the transport that was configured
+  std::string detail;     ///< why not, in a line
+};
+
+/// What a backend can do, known at compile time.
+struct Capabilities {
+  bool typed = false;        ///< deliveries carry envelopes, not bytes: no codec is needed
+  bool durable = false;      ///< entries outlive the process
+  bool shared = false;       ///< other processes may be members of the group
+  bool fenced_acks = false;  ///< an ack by a former owner is refused
+};
+
+}  // namespace pulse

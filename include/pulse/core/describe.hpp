@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <boost/hana/accessors.hpp>
+#include <boost/hana/core/when.hpp>
+#include <boost/hana/for_each.hpp>
+#include <boost/hana/pair.hpp>
+#include <boost/hana/string.hpp>
+#include <boost/hana/transform.hpp>
+#include <boost/hana/tuple.hpp>
+#include <concepts>
+#include <cstddef>
+#include <iterator>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "pulse/detail/fixed_string.hpp"
+
+/// How an event is described, once. Codec, validation and JSON Schema all follow from the description:
+///
+///     struct Tick { std::string symbol; double price = 0; std::int64_t size = 1; };
+///
+///     template <>
+///     struct pulse::Describe<Tick> {
+///       static constexpr auto schema_id = pulse::FixedString{"market.Tick"};
+///       static constexpr auto fields = boost::hana::make_tuple(
+///           pulse::Field<"symbol", &Tick::symbol>{},
+///           pulse::Field<"price", &Tick::price, pulse::GreaterThan<0>>{},
+///           pulse::Field<"size", &Tick::size, pulse::AtLeast<1>, pulse::Defaulted>{});
+///     };
+///
+/// A described type is a `boost::hana::Struct` as well: hana::for_each, hana::keys, hana::equal and friends work on it.
+namespace pulse {
+
+/// Rules on a field's value. Bounds hold for integers and numbers, and appear in the JSON Schema under the name given here.
+template <auto Bound>
+struct AtLeast {  // minimum
+  static constexpr auto bound = Bound;
+  template <class V>
+  static constexpr bool holds(const V& value) noexcept {
+    return value >= static_cast<V>(Bound);
+  }
+};
+template <auto Bound>
+struct GreaterThan {  // exclusiveMinimum
+  static constexpr auto bound = Bound;
+  template <class V>
+  static constexpr bool holds(const V& value) noexcept {
+    return value > static_cast<V>(Bound);
+  }
+};
+template <auto Bound>
+struct AtMost {  // maximum
+  static constexpr auto bound = Bound;
+  template <class V>
+  static constexpr bool holds(const V& value) noexcept {
+    return value <= static_cast<V>(Bound);
+  }
+};
+/// The field may be absent and then has the value of a default-constructed event.
+struct Defaulted {};
+/// What the field means, for the JSON Schema.
+template <FixedString Text>
+struct Doc {
+  static constexpr std::string_view text = Text.view();
+};
+
+template <class Rule>
+concept BoundRule = requires(int v) {
+  Rule::bound;
+  { Rule::holds(v) } -> std::same_as<bool>;
+};
+
+namespace detail {
+template <FixedString Name, std::size_t... I>
+constexpr auto hana_name(std::index_sequence<I...>) noexcept {
+  return boost::hana::string_c<Name.text[I]...>;
+}
+template <class M>
+struct member_pointer;
+template <class C, class V>
+struct member_pointer<V C::*> {
+  using owner = C;
+  using value = V;
+};
+}  // namespace detail
+
+/// One member of a described event: its wire name, where it lives, and its rules. A field is its own accessor.
+template <FixedString Name, auto Member, class... Rules>
+struct Field {
+  using owner_type = typename detail::member_pointer<decltype(Member)>::owner;
+  using value_type = typename detail::member_pointer<decltype(Member)>::value;
+
+  static constexpr std::string_view name = Name.view();
+  static constexpr bool defaulted = (std::is_same_v<Rules, Defaulted> || ...);
+
+  /// Rules as a Hana tuple of empty values, for generators that walk them.
+  static constexpr boost::hana::tuple<Rules...> rules{};
+
+  static constexpr auto key() noexcept { return detail::hana_name<Name>(std::make_index_sequence<Name.size()>{}); }
+
+  template <class Owner>
+  constexpr decltype(auto) operator()(Owner&& owner) const noexcept {
+    return (std::forward<Owner>(owner).*Member);
+  }
+};
+
+/// Specialise for an event: `schema_id` (FixedString) and `fields` (a hana::tuple of Field values).
+template <class Event>
+struct Describe;
+
+template <class Event>
+concept Described = requires {
+  Describe<Event>::schema_id;
+  Describe<Event>::fields;
+};
+
+/// Specialise for an enum whose values are 0, 1, 2, ...: `names`, a std::array or C array of std::string_view in that order.
+template <class Enum>
+struct DescribeEnum;
+
+template <class Enum>
+concept DescribedEnum = std::is_enum_v<Enum> && requires { DescribeEnum<Enum>::names; };
+
+/// The wire name of a described enum's value; "?" outside its range.
+template <DescribedEnum Enum>
+[[nodiscard]] constexpr std::string_view name_of(Enum value) noexcept {
+  const auto index = static_cast<std::size_t>(value);
+  return index < std::size(DescribeEnum<Enum>::names) ? DescribeEnum<Enum>::names[index] : std::string_view{"?"};
+}
+
+/// Finds the value by its wire name, exactly (case counts). Returns false and leaves `out` alone when there is none.
+template <DescribedEnum Enum>
+[[nodiscard]] constexpr bool value_of(std::string_view name, Enum& out) noexcept {
+  for (std::size_t i = 0; i < std::size(DescribeEnum<Enum>::names); ++i) {
+    if (DescribeEnum<Enum>::names[i] == name) {
+      out = static_cast<Enum>(i);
+      return true;
+    }
+  }
+  return false;
+}
+
+template <DescribedEnum Enum>
+inline constexpr std::size_t enum_size = std::size(DescribeEnum<Enum>::names);
+
+template <Described Event>
+inline constexpr std::string_view schema_id_of = Describe<Event>::schema_id.view();
+
+}  // namespace pulse
+
+namespace boost::hana {
+/// Makes every described event a hana::Struct: its accessors are the pairs (name, field) of its description.
+template <class Event>
+struct accessors_impl<Event, when<pulse::Described<Event>>> {
+  static constexpr auto apply() {
+    return transform(pulse::Describe<Event>::fields, [](auto field) { return make_pair(field.key(), field); });
+  }
+};
+}  // namespace boost::hana

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "pulse/concept/dedup.hpp"
+#include "pulse/detail/random.hpp"
+
+/// The laws of Dedup, executable and bound to no test framework. In a test of one's own strategy:
+///
+///     CHECK(pulse::conformance::dedup([] { return MyWindow{1000}; }, {.window = 1000}) == "");
+namespace pulse::conformance {
+
+struct DedupLaws {
+  /// How many other ids may be claimed after a commit with the id still `done`; 0: it remembers nothing.
+  std::size_t window = 0;
+  /// The most ids it may hold; 0: no bound.
+  std::size_t capacity = 0;
+  std::uint64_t seed = 1;
+};
+
+/// Returns "" or the first law that was broken, with what was seen and the seed that shows it again.
+template <class Make>
+[[nodiscard]] std::string dedup(Make make, const DedupLaws& laws) {
+  const auto broken = [&](const std::string& law) { return law + " (seed " + std::to_string(laws.seed) + ")"; };
+  const auto id = [](std::uint64_t n) { return EventId{n * 0x9e3779b97f4a7c15ULL, n}; };
+  if (laws.window > 0) {
+    auto fresh = make();
+    if (fresh.claim(id(1)) != Claim::fresh) {
+      return broken("claim once: a new id is fresh");
+    }
+    if (fresh.claim(id(1)) != Claim::leased) {
+      return broken("three states: an id that is being handled is leased");
+    }
+    fresh.release(id(1));
+    if (fresh.claim(id(1)) != Claim::fresh) {
+      return broken("release makes fresh");
+    }
+    fresh.commit(id(1));
+    if (fresh.claim(id(1)) != Claim::done) {
+      return broken("commit makes done");
+    }
+    fresh.release(id(1));
+    if (fresh.claim(id(1)) != Claim::done) {
+      return broken("release of a done id changes nothing");
+    }
+    fresh.commit(id(2));
+    fresh.release(id(2));
+    if (fresh.claim(id(2)) != Claim::fresh) {
+      return broken("commit and release of an absent id change nothing");
+    }
+  }
+  // Random sequences against a model that remembers everything and when it was last touched.
+  struct Known {
+    Claim state;
+    std::uint64_t touched;
+  };
+  auto window = make();
+  std::map<EventId, Known> model;
+  detail::SplitMix64 random{laws.seed};
+  std::uint64_t claims = 0;
+  std::size_t leased = 0;
+  const std::uint64_t ids = laws.window == 0 ? 100 : laws.window * 3;
+  const std::uint64_t steps = 40 * ids < 20'000 ? 20'000 : 40 * ids;
+  for (std::uint64_t step = 0; step < steps; ++step) {
+    const EventId chosen = id(random.up_to(ids));
+    const auto known = model.find(chosen);
+    switch (random.up_to(3)) {
+      case 0:
+      case 1: {
+        const std::size_t room = laws.capacity == 0 ? ~std::size_t{0} : laws.capacity;
+        const Claim answer = window.claim(chosen);
+        if (known == model.end() && answer != Claim::fresh && !(answer == Claim::unavailable && leased >= room)) {
+          return broken("no false duplicates: an id it was never told, or that was released, is fresh");
+        }
+        if (known != model.end() && known->second.state == Claim::leased && answer != Claim::leased && laws.window > 0) {
+          return broken("a lease is not forgotten before it ends");
+        }
+        if (known != model.end() && known->second.state == Claim::done && answer != Claim::done && claims - known->second.touched < laws.window) {
+          return broken("a committed id is remembered for the stated window");
+        }
+        if (answer == Claim::fresh) {
+          model[chosen] = {Claim::leased, claims};
+          ++leased;
+        } else if (answer == Claim::done && known != model.end()) {
+          known->second.touched = claims;
+        }
+        ++claims;
+        if (leased * 2 > laws.window || random.up_to(1) == 0) {  // most work ends
+          if (const auto now = model.find(chosen); now != model.end() && now->second.state == Claim::leased) {
+            window.commit(chosen);
+            now->second = {Claim::done, claims};
+            --leased;
+          }
+        }
+        break;
+      }
+      case 2:
+        window.commit(chosen);
+        if (known != model.end() && known->second.state == Claim::leased) {
+          known->second = {Claim::done, claims};
+          --leased;
+        }
+        break;
+      default:
+        window.release(chosen);
+        if (known != model.end() && known->second.state == Claim::leased) {
+          model.erase(known);
+          --leased;
+        }
+        break;
+    }
+    if (laws.capacity > 0 && window.size() > laws.capacity) {
+      return broken("size never exceeds the stated bound");
+    }
+  }
+  return "";
+}
+
+}  // namespace pulse::conformance

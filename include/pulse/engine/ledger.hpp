@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pulse/core/delivery.hpp"
+
+namespace pulse::engine {
+
+/// What was decided about the deliveries of the current batch and is not settled yet. Memory is taken once, for the largest batch;
+/// only the text of dead letters' reasons is allocated. One thread.
+class Ledger {
+ public:
+  explicit Ledger(std::size_t max_batch) {
+    acks_.reserve(max_batch);
+    retries_.reserve(max_batch);
+    dead_letters_.reserve(max_batch);
+    reasons_.reserve(max_batch);
+  }
+
+  void ack(std::uint32_t index) { acks_.push_back(index); }
+  void retry(std::uint32_t index, std::chrono::milliseconds delay) { retries_.push_back({index, delay}); }
+  void dead_letter(std::uint32_t index, std::string reason) {
+    reasons_.push_back(std::move(reason));
+    dead_letters_.push_back({index, {}});
+  }
+
+  [[nodiscard]] bool empty() const noexcept { return acks_.empty() && retries_.empty() && dead_letters_.empty(); }
+
+  /// What to settle now; valid until the next change.
+  [[nodiscard]] Settlement settlement() noexcept {
+    for (std::size_t i = 0; i < dead_letters_.size(); ++i) {  // here, because growing reasons_ moves short strings
+      dead_letters_[i].reason = reasons_[i];
+    }
+    return {acks_, retries_, dead_letters_};
+  }
+
+  void clear() noexcept {
+    acks_.clear();
+    retries_.clear();
+    dead_letters_.clear();
+    reasons_.clear();
+  }
+
+ private:
+  std::vector<std::uint32_t> acks_;
+  std::vector<RetryItem> retries_;
+  std::vector<DeadLetterItem> dead_letters_;
+  std::vector<std::string> reasons_;  // parallel to dead_letters_
+};
+
+}  // namespace pulse::engine

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "pulse/core/clock.hpp"
+#include "pulse/core/error.hpp"
+#include "pulse/engine/retry.hpp"
+
+namespace pulse::engine {
+
+/// What to do when the group or its stream is gone (dropped, flushed, lost in a restart).
+enum class GroupLost : std::uint8_t {
+  fail,                   ///< stop with an error: somebody must look
+  recreate_at_beginning,  ///< what is left in the stream is delivered again; dedup absorbs what its window knows
+  recreate_at_end,        ///< what was published meanwhile is skipped
+};
+
+struct LoopOptions {
+  std::size_t batch = 100;                          ///< deliveries per receive, 1 to 65536
+  std::chrono::milliseconds wait{1000};             ///< longest wait of one receive, >= 0
+  std::chrono::milliseconds claim_idle{30'000};     ///< an entry pending that long counts as abandoned, >= 1 ms
+  std::chrono::milliseconds claim_interval{5'000};  ///< between two rounds of claiming, >= 1 ms
+  std::chrono::milliseconds error_base{50};         ///< first pause after a backend error; doubles
+  std::chrono::milliseconds error_cap{5'000};       ///< longest pause after backend errors
+  std::chrono::milliseconds drain_deadline{5'000};  ///< from the request to stop until `stopped` at the latest
+  GroupLost group_lost = GroupLost::fail;
+};
+
+/// What the host does next.
+enum class Step : std::uint8_t {
+  receive,    ///< read up to `batch` deliveries, waiting up to `wait`
+  claim,      ///< take over abandoned entries
+  subscribe,  ///< make the group anew, then go on
+  pause,      ///< do nothing for `wait`
+  drain,      ///< flush what was settled within `wait`, then report `drained`
+  stopped,    ///< nothing any more
+};
+
+struct Action {
+  Step step = Step::stopped;
+  std::chrono::milliseconds wait{0};
+};
+
+/// The consumer's loop as a state machine: it is told what happened and when, and says what to do next. It does no I/O, reads no
+/// clock and names no policy, so every schedule of it can be tested in microseconds. One thread.
+class Loop {
+ public:
+  explicit Loop(const LoopOptions& options, std::uint64_t seed) noexcept : options_(options), random_(seed) {}
+
+  [[nodiscard]] Action next(SteadyTime now) noexcept {
+    if (state_ == State::stopped) {
+      return {Step::stopped, {}};
+    }
+    if (state_ == State::draining) {
+      return {Step::drain, remaining(now, drain_until_)};
+    }
+    if (now < paused_until_) {
+      return {Step::pause, remaining(now, paused_until_)};
+    }
+    if (resubscribe_) {
+      return {Step::subscribe, {}};
+    }
+    // Claiming takes turns with receiving: a long backlog of abandoned entries must not starve new ones, nor the reverse.
+    if (now >= next_claim_ && !just_claimed_) {
+      return {Step::claim, {}};
+    }
+    just_claimed_ = false;
+    return {Step::receive, std::min(options_.wait, remaining(now, next_claim_))};
+  }
+
+  void received(std::size_t) noexcept { healthy(); }
+
+  /// `more`: the cursor has not come round, so eligible entries may lie ahead.
+  void claimed(std::size_t count, bool more, SteadyTime now) noexcept {
+    healthy();
+    just_claimed_ = true;
+    if (more && count > 0) {
+      next_claim_ = now;  // in turn with receive
+      return;
+    }
+    // An empty page in the middle of a scan: go on soon, but not as fast as the server answers.
+    const auto base = more ? std::max(options_.claim_interval / 20, std::chrono::milliseconds{1}) : options_.claim_interval;
+    // +-20 %, or the members of a group that started together would claim together for ever.
+    const auto spread = static_cast<std::uint64_t>(base.count()) * 2 / 5;
+    next_claim_ = now + base - std::chrono::milliseconds{spread / 2} + std::chrono::milliseconds{random_.up_to(spread)};
+  }
+
+  void subscribed() noexcept {
+    resubscribe_ = false;
+    healthy();
+  }
+
+  /// Returns whether the loop goes on. When it does not, the error is the caller's to report.
+  bool failed(ErrorCode code, SteadyTime now) noexcept {
+    if (code == ErrorCode::no_group && options_.group_lost != GroupLost::fail) {
+      resubscribe_ = true;
+    } else if (code != ErrorCode::unavailable && code != ErrorCode::protocol && code != ErrorCode::capacity) {
+      state_ = State::stopped;
+      return false;
+    }
+    ++failures_;
+    // Full jitter: after a restart of the server its clients come back spread over the whole pause.
+    const auto ceiling = ExponentialBackoff::bounded(options_.error_base, options_.error_cap, failures_);
+    paused_until_ = now + std::chrono::milliseconds{1 + random_.up_to(static_cast<std::uint64_t>(ceiling))};
+    return true;
+  }
+
+  void request_stop(SteadyTime now) noexcept {
+    if (state_ == State::running) {
+      state_ = State::draining;
+      drain_until_ = now + options_.drain_deadline;
+    }
+  }
+
+  void drained() noexcept { state_ = State::stopped; }
+
+  [[nodiscard]] bool stopping() const noexcept { return state_ != State::running; }
+  [[nodiscard]] bool stopped() const noexcept { return state_ == State::stopped; }
+  [[nodiscard]] std::uint64_t failures_in_a_row() const noexcept { return failures_; }
+
+ private:
+  enum class State : std::uint8_t { running, draining, stopped };
+
+  static std::chrono::milliseconds remaining(SteadyTime now, SteadyTime until) noexcept {
+    return until <= now ? std::chrono::milliseconds{0} : std::chrono::ceil<std::chrono::milliseconds>(until - now);
+  }
+
+  void healthy() noexcept { failures_ = 0; }
+
+  LoopOptions options_;
+  detail::SplitMix64 random_;
+  SteadyTime next_claim_{};  // the epoch: the first step looks for abandoned entries
+  SteadyTime paused_until_{};
+  SteadyTime drain_until_{};
+  std::uint64_t failures_ = 0;
+  State state_ = State::running;
+  bool just_claimed_ = false;
+  bool resubscribe_ = false;
+};
+
+/// Checks the options, and the budget: the entries of a batch age in the pending list while those before them are handled, so without
+/// a heartbeat batch * handler_deadline must stay below claim_idle, or other members claim what is still in the queue here.
+[[nodiscard]] inline Status check(const LoopOptions& options, std::chrono::milliseconds handler_deadline, std::chrono::milliseconds heartbeat) {
+  const auto fail = [](std::string text) { return Status{Error{ErrorCode::config, std::move(text)}}; };
+  const auto ms = [](std::chrono::milliseconds value) { return std::to_string(value.count()) + " ms"; };
+  if (options.batch < 1 || options.batch > 65536) {
+    return fail("ConsumerOptions.batch is " + std::to_string(options.batch) + ": allowed are 1 to 65536");
+  }
+  if (options.wait.count() < 0 || options.drain_deadline.count() < 0) {
+    return fail("ConsumerOptions.wait and drain_deadline are " + ms(options.wait) + " and " + ms(options.drain_deadline) + ": neither may be negative");
+  }
+  if (options.claim_idle.count() < 1 || options.claim_interval.count() < 1) {
+    return fail("ConsumerOptions.claim_idle and claim_interval are " + ms(options.claim_idle) + " and " + ms(options.claim_interval) +
+                ": both must be at least 1 ms");
+  }
+  if (heartbeat.count() > 0 && heartbeat * 2 > options.claim_idle) {
+    return fail("ConsumerOptions.heartbeat is " + ms(heartbeat) + ": it must be at most half of claim_idle (" + ms(options.claim_idle) +
+                "), or one late beat loses the lease");
+  }
+  if (heartbeat.count() == 0 && handler_deadline * static_cast<std::int64_t>(options.batch) >= options.claim_idle) {
+    return fail("batch (" + std::to_string(options.batch) + ") x handler_deadline (" + ms(handler_deadline) + ") is not below claim_idle (" +
+                ms(options.claim_idle) +
+                "): other members would claim entries that still wait here; make the batch smaller, claim_idle longer, or set a heartbeat");
+  }
+  return {};
+}
+
+}  // namespace pulse::engine

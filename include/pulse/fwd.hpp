@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+/// Declarations only: for headers that name Pulse's types without needing them.
+namespace pulse {
+
+struct EntryId;
+struct EventId;
+struct Error;
+template <class T>
+class Result;
+class Verdict;
+struct SystemClock;
+class ManualClock;
+class StopSource;
+class StopToken;
+template <class Payload, class Text>
+struct Envelope;
+
+template <class Backend, class Dedup, class Metrics, class Controller, class Traits>
+class Consumer;
+
+}  // namespace pulse

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: MIT
+#include "pulse/backend/in_memory.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pulse/backend/conformance.hpp"
+#include "pulse/core/envelope.hpp"
+#include "pulse/detail/random.hpp"
+
+using namespace std::chrono_literals;
+
+namespace {
+
+using Bytes = pulse::InMemoryBackend<std::string, pulse::ManualClock>;
+
+static_assert(pulse::Backend<Bytes> && pulse::DeadLetterStore<Bytes>);
+static_assert(pulse::Backend<pulse::InMemoryBackend<pulse::Envelope<pulse::FeedbackEvent>>>);
+static_assert(pulse::InMemoryBackend<pulse::Envelope<pulse::FeedbackEvent>>::capabilities.typed);
+
+pulse::SubscribeOptions options(std::string consumer, std::vector<std::string> streams = {"s"}) {
+  pulse::SubscribeOptions made;
+  made.streams = std::move(streams);
+  made.consumer = std::move(consumer);
+  return made;
+}
+
+std::vector<std::uint32_t> upto(std::size_t n) {
+  std::vector<std::uint32_t> indexes(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    indexes[i] = static_cast<std::uint32_t>(i);
+  }
+  return indexes;
+}
+
+/// A backend with one law broken.
+template <int Law>
+struct Broken : Bytes {
+  using Bytes::Bytes;
+  struct subscription_type : Bytes::subscription_type {
+    using base = Bytes::subscription_type;
+    explicit subscription_type(base&& made) : base(std::move(made)) {}
+    pulse::Status settle(const pulse::Settlement& settlement) {
+      if (Law == 0) {
+        return base::settle({settlement.acks, {}, {}});  // forgets retries and dead letters
+      }
+      if (Law == 1) {
+        return {};  // forgets all
+      }
+      return base::settle(settlement);
+    }
+    template <class Lost>
+    pulse::Status extend(std::size_t first, std::size_t last, Lost lost) {
+      return base::extend(first, last, [&](std::size_t index) { Law == 2 ? void() : lost(index); });
+    }
+    auto claim_stale(std::chrono::milliseconds idle, std::size_t max) { return base::claim_stale(Law == 3 ? 0ms : idle, max); }
+    auto receive(std::size_t max, std::chrono::milliseconds wait) { return base::receive(Law == 4 ? max + 1 : max, wait); }
+  };
+  pulse::Result<subscription_type> subscribe(const pulse::SubscribeOptions& wanted) {
+    auto made = Bytes::subscribe(wanted);
+    return subscription_type{std::move(*made)};
+  }
+};
+
+template <class B>
+std::string laws() {
+  return pulse::conformance::backend([](pulse::ManualClock clock) { return std::make_unique<B>(pulse::InMemoryOptions{}, clock); });
+}
+
+}  // namespace
+
+TEST_CASE("the in-memory backend keeps the laws") { CHECK(laws<Bytes>() == ""); }
+
+TEST_CASE("it keeps them while it trims what is acknowledged") {
+  // The law of independent groups needs the entry that another group acknowledged: that is what trimming may lose, so it is left out.
+  pulse::ManualClock clock;
+  Bytes bus{{.trim_acked = true}, clock};
+  auto one = *bus.subscribe(options("one"));
+  for (int i = 0; i < 10'000; ++i) {
+    REQUIRE(bus.publish("s", std::to_string(i)));
+    const auto batch = one.receive(10, 0ms);
+    REQUIRE(batch->deliveries.size() == 1);
+    REQUIRE(batch->deliveries[0].data() == std::to_string(i));
+    REQUIRE(one.settle({upto(1), {}, {}}));
+  }
+  CHECK(bus.length("s") < 600);
+  CHECK(one.state(0)->pending == 0);
+}
+
+TEST_CASE("the suite catches each broken law") {
+  CHECK(laws<Broken<0>>() != "");
+  CHECK(laws<Broken<1>>() != "");
+  CHECK(laws<Broken<2>>() != "");
+  CHECK(laws<Broken<3>>() != "");
+  CHECK(laws<Broken<4>>() != "");
+}
+
+TEST_CASE("field bug 1: a group made later sees the backlog, unless asked for the end") {
+  Bytes bus;
+  REQUIRE(bus.publish("s", "early"));
+  auto all = *bus.subscribe(options("one"));
+  pulse::SubscribeOptions end = options("one");
+  end.group = "late";
+  end.start = pulse::StartAt::end();
+  auto late = *bus.subscribe(end);
+  CHECK(all.receive(10, 0ms)->deliveries.size() == 1);
+  CHECK(late.receive(10, 0ms)->deliveries.empty());
+}
+
+TEST_CASE("field bug 3: young heads do not hide old entries from a claim") {
+  pulse::ManualClock clock;
+  Bytes bus{{}, clock};
+  auto one = *bus.subscribe(options("one"));
+  for (int i = 0; i < 150; ++i) {
+    REQUIRE(bus.publish("s", "x"));
+  }
+  REQUIRE(one.receive(150, 0ms)->deliveries.size() == 150);
+  clock.advance(1min);
+  REQUIRE(one.extend(0, 120, [](std::size_t) {}));  // the head is young again, the tail of 30 is not
+  auto two = *bus.subscribe(options("two"));
+  std::size_t claimed = 0;
+  for (int i = 0; i < 8; ++i) {
+    claimed += two.claim_stale(30s, 10)->deliveries.size();
+  }
+  CHECK(claimed == 30);
+}
+
+TEST_CASE("field bug 9: pending entries that were trimmed or deleted are settled and reported, once") {
+  pulse::ManualClock clock;
+  Bytes bus{{}, clock};
+  std::vector<pulse::EntryId> ids;
+  for (int i = 0; i < 5; ++i) {
+    ids.push_back(*bus.publish("s", std::to_string(i)));
+  }
+  {
+    auto one = *bus.subscribe(options("one"));
+    REQUIRE(one.receive(10, 0ms)->deliveries.size() == 5);
+  }
+  bus.trim("s", 3);
+  REQUIRE(bus.erase("s", ids[3]));
+  CHECK_FALSE(bus.erase("s", ids[3]));
+  CHECK(bus.length("s") == 2);
+  auto one = *bus.subscribe(options("one"));
+  const auto own = one.receive(10, 0ms);
+  CHECK(own->deliveries.size() == 2);
+  CHECK(own->vanished == 3);
+  CHECK(one.state(0)->pending == 2);
+  clock.advance(1min);
+  CHECK(one.claim_stale(1s, 10)->vanished == 0);
+}
+
+TEST_CASE("field bug 18: a former owner's late acknowledgement does not remove the new owner's entry") {
+  pulse::ManualClock clock;
+  Bytes bus{{}, clock};
+  REQUIRE(bus.publish("s", "a"));
+  auto slow = *bus.subscribe(options("slow"));
+  REQUIRE(slow.receive(1, 0ms)->deliveries.size() == 1);
+  clock.advance(1min);
+  auto fast = *bus.subscribe(options("fast"));
+  REQUIRE(fast.claim_stale(30s, 1)->deliveries.size() == 1);
+  REQUIRE(slow.settle({upto(1), {}, {}}));
+  CHECK(fast.state(0)->pending == 1);
+}
+
+TEST_CASE("a delivery stays readable while its entry is trimmed") {
+  Bytes bus;
+  for (int i = 0; i < 1000; ++i) {
+    REQUIRE(bus.publish("s", "a text that is long enough to live on the heap " + std::to_string(i)));
+  }
+  auto one = *bus.subscribe(options("one"));
+  const auto batch = one.receive(1000, 0ms);
+  bus.trim("s", 0);
+  for (int i = 0; i < 2000; ++i) {
+    REQUIRE(bus.publish("s", "other"));
+  }
+  for (std::size_t i = 0; i < 1000; ++i) {
+    REQUIRE(batch->deliveries[i].data() == "a text that is long enough to live on the heap " + std::to_string(i));
+  }
+}
+
+TEST_CASE("ids grow although the clock goes back") {
+  pulse::ManualClock clock;
+  Bytes bus{{}, clock};
+  const auto before = *bus.publish("s", "a");
+  clock.set_wall(pulse::WallTime{1s});
+  const auto after = *bus.publish("s", "b");
+  CHECK(before < after);
+}
+
+TEST_CASE("max_length drops the oldest") {
+  pulse::ManualClock clock;
+  Bytes bus{{.max_length = 3}, clock};
+  auto one = *bus.subscribe(options("one"));
+  for (int i = 0; i < 10; ++i) {
+    REQUIRE(bus.publish("s", std::to_string(i)));
+  }
+  const auto batch = one.receive(10, 0ms);
+  REQUIRE(batch->deliveries.size() == 3);
+  CHECK(batch->deliveries[0].data() == "7");
+}
+
+TEST_CASE("wrong subscriptions are refused by name") {
+  Bytes bus;
+  CHECK_FALSE(bus.subscribe(options("one", {})));
+  const auto twice = bus.subscribe(options("one", {"a", "b", "a"}));
+  REQUIRE_FALSE(twice);
+  CHECK(twice.error().message.find("\"a\" is named twice") != std::string::npos);
+  CHECK_FALSE(bus.subscribe(options("")));
+}
+
+TEST_CASE("several streams take turns") {
+  Bytes bus;
+  auto one = *bus.subscribe(options("one", {"busy", "quiet"}));
+  for (int i = 0; i < 100; ++i) {
+    REQUIRE(bus.publish("busy", "x"));
+  }
+  REQUIRE(bus.publish("quiet", "y"));
+  bool quiet = false;
+  for (int reads = 0; reads < 2; ++reads) {
+    const auto batch = one.receive(10, 0ms);
+    for (const auto& delivery : batch->deliveries) {
+      quiet = quiet || delivery.stream() == 1;
+    }
+  }
+  CHECK(quiet);
+}
+
+TEST_CASE("random commands agree with a naive model") {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    CAPTURE(seed);
+    pulse::detail::SplitMix64 random{seed};
+    pulse::ManualClock clock;
+    Bytes bus{{.trim_acked = random.up_to(1) == 1}, clock};
+    struct Pending {
+      std::string owner;
+      std::uint64_t count;
+    };
+    std::map<std::string, Pending> pending;  // by data, which is unique
+    std::set<std::string> acked;
+    std::uint64_t published = 0;
+    std::uint64_t delivered = 0;
+    auto a = *bus.subscribe(options("a"));
+    auto b = *bus.subscribe(options("b"));
+    for (int step = 0; step < 3000; ++step) {
+      auto& member = random.up_to(1) == 0 ? a : b;
+      const std::string name = &member == &a ? "a" : "b";
+      if (random.up_to(2) == 0) {
+        REQUIRE(bus.publish("s", std::to_string(published++)));
+        continue;
+      }
+      const bool claim = random.up_to(3) == 0;
+      clock.advance(std::chrono::milliseconds{random.up_to(2000)});
+      const auto batch = claim ? member.claim_stale(5s, 8) : member.receive(random.up_to(9) + 1, 0ms);
+      REQUIRE(batch);
+      std::vector<std::uint32_t> acks;
+      for (std::size_t i = 0; i < batch->deliveries.size(); ++i) {
+        const auto& delivery = batch->deliveries[i];
+        const std::string data{delivery.data()};
+        REQUIRE(acked.count(data) == 0);  // what is acknowledged never comes back
+        const auto known = pending.find(data);
+        if (known == pending.end()) {
+          REQUIRE_FALSE(claim);
+          REQUIRE(data == std::to_string(delivered++));  // new entries in order, none skipped
+          pending[data] = {name, 1};
+        } else {
+          REQUIRE(claim);
+          known->second = {name, known->second.count + 1};
+        }
+        REQUIRE(delivery.delivery_count() == pending[data].count);
+        if (random.up_to(3) != 0) {
+          acks.push_back(static_cast<std::uint32_t>(i));
+          pending.erase(data);
+          acked.insert(data);
+        }
+      }
+      REQUIRE(member.settle({acks, {}, {}}));
+      REQUIRE(member.state(0)->pending == pending.size());
+    }
+  }
+}
+
+TEST_CASE("threads: nothing published is lost, nothing acknowledged twice") {
+  pulse::InMemoryBackend<std::string> bus{{.trim_acked = true}};
+  constexpr int each = 5000;
+  std::atomic<int> left{2 * each};
+  std::vector<std::atomic<int>> times(2 * each);
+  {
+    auto group = *bus.subscribe(options("warm-up"));  // the group exists before anything is published
+  }
+  const auto publish = [&](int from) {
+    for (int i = from; i < from + each; ++i) {
+      (void)bus.publish("s", std::to_string(i));
+    }
+  };
+  const auto consume = [&](const char* name) {
+    auto member = *bus.subscribe(options(name));
+    while (left > 0) {
+      const auto batch = member.receive(50, 5ms);
+      for (const auto& delivery : batch->deliveries) {
+        ++times[static_cast<std::size_t>(std::stoi(delivery.data()))];
+        --left;
+      }
+      (void)member.settle({upto(batch->deliveries.size()), {}, {}});
+    }
+  };
+  std::thread one([&] { publish(0); });
+  std::thread two([&] { publish(each); });
+  std::thread three([&] { consume("three"); });
+  std::thread four([&] { consume("four"); });
+  one.join();
+  two.join();
+  three.join();
+  four.join();
+  int wrong = 0;
+  for (const auto& n : times) {
+    wrong += n == 1 ? 0 : 1;
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a claim over many vanished entries frees their list and goes on") {
+  pulse::ManualClock clock;
+  Bytes bus{{}, clock};
+  {
+    auto one = *bus.subscribe(options("one"));
+    for (int i = 0; i < 2000; ++i) {
+      REQUIRE(bus.publish("s", std::to_string(i)));
+    }
+    REQUIRE(one.receive(2000, 0ms)->deliveries.size() == 2000);
+  }
+  bus.trim("s", 10);
+  clock.advance(1min);
+  auto two = *bus.subscribe(options("two"));
+  std::size_t vanished = 0;
+  std::size_t claimed = 0;
+  for (int i = 0; i < 40; ++i) {
+    const auto batch = two.claim_stale(30s, 10);
+    vanished += batch->vanished;
+    claimed += batch->deliveries.size();
+  }
+  CHECK(vanished == 1990);
+  CHECK(claimed == 10);
+}
+
+TEST_CASE("a later retry is not fired by an earlier one's time, and a restart ends the wait") {
+  pulse::ManualClock clock;
+  Bytes bus{{}, clock};
+  REQUIRE(bus.publish("s", "a"));
+  auto one = *bus.subscribe(options("one"));
+  auto two = *bus.subscribe(options("two"));
+  const std::vector<pulse::RetryItem> soon{{0, 10s}};
+  const std::vector<pulse::RetryItem> late{{0, 60s}};
+  REQUIRE(one.receive(1, 0ms)->deliveries.size() == 1);
+  REQUIRE(one.settle({{}, soon, {}}));
+  clock.advance(1s);
+  REQUIRE(two.claim_stale(1s, 1)->deliveries.size() == 1);
+  clock.advance(2s);
+  REQUIRE(one.claim_stale(1s, 1)->deliveries.size() == 1);
+  REQUIRE(one.settle({{}, late, {}}));
+  clock.advance(8s);
+  CHECK(one.receive(1, 0ms)->deliveries.empty());
+  clock.advance(52s);
+  CHECK(one.receive(1, 0ms)->deliveries.size() == 1);
+  REQUIRE(one.settle({{}, late, {}}));
+  auto again = *bus.subscribe(options("one"));
+  CHECK(again.receive(1, 0ms)->deliveries.size() == 1);  // from before, and left unsettled
+  clock.advance(1min);
+  CHECK(again.claim_stale(30s, 1)->deliveries.size() == 1);
+}
+
+TEST_CASE("trimming what is acknowledged goes on after a deletion moved the beginning") {
+  pulse::ManualClock clock;
+  Bytes bus{{.trim_acked = true}, clock};
+  auto one = *bus.subscribe(options("one"));
+  const auto first = *bus.publish("s", "first");
+  REQUIRE(bus.publish("s", "second"));
+  REQUIRE(bus.erase("s", first));
+  for (int i = 0; i < 5000; ++i) {
+    REQUIRE(bus.publish("s", std::to_string(i)));
+    const auto batch = one.receive(10, 0ms);
+    REQUIRE(one.settle({upto(batch->deliveries.size()), {}, {}}));
+  }
+  CHECK(bus.length("s") < 600);
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+#include "pulse/codec/json.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <string>
+#include <vector>
+
+using pulse::DecodeResult;
+
+namespace {
+
+std::atomic<long> allocations{0};
+
+const std::string wire =
+    R"({"ts": 1755093447.3764217, "key": "bars_1", "meta": {"schema_id": "telemetry.FeedbackEvent", "track": "v1", "headers": {"reason": "queue_high", "utilization": "0.25"}, "hash": "065db2ab497f8596bb3a740ff79f03a0b7d6efacc6663ae93d9b7b5f3d7c03cb"}, "payload": {"coordinator_id": "bars_1", "queue_size": 339563, "capacity": 993909, "level": "soft", "source": "store", "ts": 1755093447.3039854}, "id": "d581fe2a-f6b8-448b-aa0e-53d96ff2abce"})";
+
+/// The wire with one part replaced.
+std::string with(const std::string& from, const std::string& to) {
+  std::string changed = wire;
+  const auto at = changed.find(from);
+  REQUIRE(at != std::string::npos);
+  return changed.replace(at, from.size(), to);
+}
+
+template <class Event = pulse::FeedbackEvent>
+std::pair<DecodeResult, std::string> decode(const std::string& text, pulse::JsonOptions options = {}) {
+  pulse::JsonCodec codec{options};
+  pulse::Envelope<Event> envelope;
+  pulse::DecodeError error;
+  const DecodeResult result = codec.decode(text, envelope, error);
+  return {result, error.text};
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) {
+    return memory;
+  }
+  throw std::bad_alloc{};
+}
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // g++ 12 inlines one side of the pair only
+#endif
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+TEST_CASE("every member lands where it belongs") {
+  pulse::JsonCodec codec;
+  pulse::Envelope<pulse::FeedbackEvent> envelope;
+  pulse::DecodeError error;
+  REQUIRE(codec.decode(wire, envelope, error) == DecodeResult::ok);
+  CHECK(envelope.ts == 1755093447.3764217);
+  CHECK(*envelope.key == "bars_1");
+  CHECK(*envelope.id == "d581fe2a-f6b8-448b-aa0e-53d96ff2abce");
+  CHECK(envelope.meta.schema_id == "telemetry.FeedbackEvent");
+  CHECK(envelope.meta.headers.size() == 2);
+  CHECK(*envelope.meta.headers.find("utilization") == "0.25");
+  CHECK(envelope.meta.hash->size() == 64);
+  CHECK(envelope.payload == pulse::FeedbackEvent{"bars_1", 339563, 993909, pulse::BackpressureLevel::soft, "store", 1755093447.3039854});
+  std::string encoded;
+  codec.encode(envelope, encoded);
+  pulse::Envelope<pulse::FeedbackEvent> again;
+  REQUIRE(codec.decode(encoded, again, error) == DecodeResult::ok);
+  CHECK(again == envelope);
+}
+
+TEST_CASE("a v2 consumer upcasts v1 from its headers; what the payload has already stays") {
+  pulse::JsonCodec codec;
+  pulse::Envelope<pulse::v2::FeedbackEvent> envelope;
+  pulse::DecodeError error;
+  REQUIRE(codec.decode(wire, envelope, error) == DecodeResult::ok);
+  CHECK(*envelope.payload.reason == "queue_high");
+  CHECK(*envelope.payload.utilization == 0.25);
+  REQUIRE(codec.decode(with("\"source\": \"store\"", "\"reason\": \"own\""), envelope, error) == DecodeResult::ok);
+  CHECK(*envelope.payload.reason == "own");
+  REQUIRE(codec.decode(with("\"0.25\"", "\"2.5\""), envelope, error) == DecodeResult::ok);
+  CHECK_FALSE(envelope.payload.utilization);
+  REQUIRE(codec.decode(with("\"v1\"", "\"v2\""), envelope, error) == DecodeResult::ok);
+  CHECK_FALSE(envelope.payload.reason);
+}
+
+TEST_CASE("a v1 consumer ignores what v2 adds") { CHECK(decode(with("\"source\"", "\"utilization\": 7, \"source\"")).first == DecodeResult::ok); }
+
+TEST_CASE("errors name the field, what was found and what is allowed") {
+  CHECK(decode(with("339563", "-1")).second.find("payload.queue_size: found -1, allowed: an integer that fits 64 bits >= 0") == 0);
+  CHECK(decode(with("\"soft\"", "\"medium\"")).second.find("payload.level: found \"medium\", allowed: one of ok, soft, hard") == 0);
+  CHECK(decode(with("\"queue_size\": 339563, ", "")).second == "payload.queue_size: missing, required: an integer that fits 64 bits >= 0");
+  CHECK(decode(with("telemetry.FeedbackEvent", "telemetry.Nope")).second == "meta.schema_id: found \"telemetry.Nope\", allowed: telemetry.FeedbackEvent");
+}
+
+TEST_CASE("a breach of the grammar after a breach of the schema is malformed") {
+  CHECK(decode(with("339563", "-1")).first == DecodeResult::invalid);
+  CHECK(decode(with("339563", "-1") + "x").first == DecodeResult::malformed);
+}
+
+TEST_CASE("integers: integral floats count, everything else is refused") {
+  CHECK(decode(with("339563", "850.0")).first == DecodeResult::ok);
+  CHECK(decode(with("339563", "8.5e2")).first == DecodeResult::ok);
+  CHECK(decode(with("339563", "9223372036854775807")).first == DecodeResult::ok);
+  CHECK(decode(with("339563", "9223372036854775808")).first == DecodeResult::invalid);
+  CHECK(decode(with("339563", "1e19")).first == DecodeResult::invalid);
+  CHECK(decode(with("339563", "0.5")).first == DecodeResult::invalid);
+  CHECK(decode(with("339563", "00")).first == DecodeResult::malformed);
+}
+
+TEST_CASE("warn lets a broken bound through and says so; what has no value is invalid all the same") {
+  const pulse::JsonOptions warn{pulse::Enforcement::warn, {}};
+  CHECK(decode(with("339563", "-1"), warn).first == DecodeResult::warned);
+  CHECK(decode(with("339563", "\"x\""), warn).first == DecodeResult::invalid);
+  CHECK(decode(wire, warn).first == DecodeResult::ok);
+}
+
+TEST_CASE("limits are kept exactly") {
+  pulse::JsonOptions options;
+  options.limits.max_bytes = wire.size();
+  CHECK(decode(wire, options).first == DecodeResult::ok);
+  CHECK(decode(wire + " ", options).first == DecodeResult::malformed);
+  const auto nested = [](int depth) {
+    return with("\"ts\"", "\"z\": " + std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']') + ", \"ts\"");
+  };
+  CHECK(decode(nested(64)).first == DecodeResult::ok);
+  CHECK(decode(nested(65)).first == DecodeResult::malformed);
+  options = {};
+  options.limits.max_headers = 2;
+  CHECK(decode(wire, options).first == DecodeResult::ok);
+  options.limits.max_headers = 1;
+  CHECK(decode(wire, options).first == DecodeResult::malformed);
+}
+
+TEST_CASE("strings: escapes, surrogates and UTF-8 are read and checked") {
+  const auto key = [](const std::string& raw) {
+    pulse::JsonCodec codec;
+    pulse::Envelope<pulse::FeedbackEventView> envelope;
+    pulse::DecodeError error;
+    const std::string text = with("\"bars_1\"", "\"" + raw + "\"");
+    return codec.decode(text, envelope, error) == DecodeResult::ok ? std::string(*envelope.key) : "refused";
+  };
+  CHECK(key(R"(\"\\\/\b\f\n\r\t)") == "\"\\/\b\f\n\r\t");
+  CHECK(key(R"(\u0041\u00df\u65e5\ud83d\ude00)") == "A\xc3\x9f\xe6\x97\xa5\xf0\x9f\x98\x80");
+  CHECK(key("0123456789abcde\\n0123456789abcdef0123456789") == "0123456789abcde\n0123456789abcdef0123456789");
+  CHECK(key("\xf4\x8f\xbf\xbf") == "\xf4\x8f\xbf\xbf");
+  for (const char* bad : {R"(\ud83d)", R"(\ude00)", R"(\ud83d\u0041)", R"(\q)", R"(\u12g4)", R"(\u12)", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80",
+                          "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\x80", "\xe2\x82", "\xff", "\x1f"}) {
+    CAPTURE(bad);
+    CHECK(key(bad) == "refused");
+  }
+}
+
+TEST_CASE("every prefix of a document is malformed, and read without a step outside") {
+  for (std::size_t length = 0; length < wire.size(); ++length) {
+    const std::string exact{wire.data(), length};  // its own allocation: a sanitizer sees a step too far
+    REQUIRE(decode(exact).first == DecodeResult::malformed);
+    REQUIRE(decode<pulse::OneOf<pulse::FeedbackEvent, pulse::RateAdjustment>>(exact).first == DecodeResult::malformed);
+  }
+}
+
+TEST_CASE("a reused envelope is decoded into without an allocation") {
+  pulse::JsonCodec codec;
+  pulse::Envelope<pulse::FeedbackEvent> envelope;
+  pulse::Envelope<pulse::FeedbackEventView> view;
+  pulse::DecodeError error;
+  const std::string escaped = with("\"bars_1\"", "\"b\\u00e4rs_and_more_than_fits_a_short_string\"");
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(codec.decode(escaped, envelope, error) == DecodeResult::ok);
+    REQUIRE(codec.decode(escaped, view, error) == DecodeResult::ok);
+    REQUIRE(codec.decode(with("\"hash\": \"065", "\"hash_\": \"065"), envelope, error) == DecodeResult::ok);  // null in between
+  }
+  const long before = allocations;
+  for (int i = 0; i < 100; ++i) {
+    (void)codec.decode(escaped, envelope, error);
+    (void)codec.decode(escaped, view, error);
+  }
+  CHECK(allocations == before);
+}
+
+TEST_CASE("numbers keep their kind and value") {
+  const auto written = [](double value) {
+    std::string out;
+    pulse::detail::append_double(out, value);
+    return out;
+  };
+  CHECK(written(0.0) == "0.0");
+  CHECK(written(-0.0) == "-0.0");
+  CHECK(written(1.0) == "1.0");
+  CHECK(written(0.1) == "0.1");
+  CHECK(written(1755093447.3764217) == "1755093447.3764217");
+  CHECK(written(1e300) == "1e+300");
+  CHECK(written(5e-324) == "5e-324");
+}
+
+TEST_CASE("numbers beyond a double: too large is refused, too small is zero, however they are spelled") {
+  const std::string zeros(400, '0');
+  for (const std::string& large : std::vector<std::string>{"1e400", "1" + zeros, "1" + zeros + "e-10", "1" + zeros + ".5"}) {
+    CHECK(decode(with("1755093447.3764217", large)).first == DecodeResult::malformed);
+  }
+  for (const std::string& small : std::vector<std::string>{"1e-400", "0." + zeros + "1", "0." + zeros + "1e10", "-1e-999999999999"}) {
+    CHECK(decode(with("1755093447.3764217", small)).first == DecodeResult::ok);
+  }
+  CHECK(decode(with("1755093447.3764217", "0." + zeros + "1e400")).first == DecodeResult::ok);
+}
+
+TEST_CASE("views stay where they are when a payload comes before its meta and both have escapes") {
+  std::string text = R"({"key": "k\u0041", "payload": {"coordinator_id": ")";
+  for (int i = 0; i < 200; ++i) {
+    text += "\\u00e9";
+  }
+  text +=
+      R"(", "queue_size": 1, "capacity": 2, "level": "ok", "ts": 1}, "meta": {"schema_id": "telemetry.FeedbackEvent", "headers": {"h\u0042": "v\u0043"}}, "ts": 1})";
+  pulse::JsonCodec codec;
+  pulse::Envelope<pulse::OneOf<pulse::FeedbackEventView, pulse::RateAdjustmentView>> envelope;
+  pulse::DecodeError error;
+  REQUIRE(codec.decode(text, envelope, error) == DecodeResult::ok);
+  CHECK(*envelope.key == "kA");
+  REQUIRE(envelope.meta.headers.find("hB") != nullptr);
+  CHECK(*envelope.meta.headers.find("hB") == "vC");
+  CHECK(envelope.payload.get_if<pulse::FeedbackEventView>()->coordinator_id.size() == 400);
+}
+
+TEST_CASE("of equal header names the last one counts") {
+  pulse::JsonCodec codec;
+  pulse::Envelope<pulse::FeedbackEvent> envelope;
+  pulse::DecodeError error;
+  REQUIRE(codec.decode(with("\"utilization\": \"0.25\"", "\"reason\": \"last\""), envelope, error) == DecodeResult::ok);
+  CHECK(envelope.meta.headers.size() == 1);
+  CHECK(*envelope.meta.headers.find("reason") == "last");
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT
+#include "pulse/consumer.hpp"
+
+#include <doctest/doctest.h>
+
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "scripted_backend.hpp"
+#include "test_policies.hpp"
+
+using namespace std::chrono_literals;
+using namespace pulse::testing;
+using pulse::Claim;
+using pulse::ErrorCode;
+using pulse::EventId;
+using pulse::Outcome;
+using pulse::Verdict;
+
+namespace {
+
+/// A consumer over a script, whose handler writes what it saw.
+struct Fixture {
+  ScriptedBackend backend;
+  MapDedup dedup;
+  CountingMetrics metrics;
+  pulse::ManualClock clock;
+  std::string handled;
+  NoteHandler handler{[this](const Note& note, const pulse::DeliveryContext&) {
+    handled += note.text + ";";
+    return Verdict::ack();
+  }};
+  pulse::ConsumerOptions options = [] {
+    pulse::ConsumerOptions quick;
+    quick.heartbeat = 0ms;
+    quick.loop.batch = 10;
+    return quick;
+  }();
+
+  using Consumer = pulse::Consumer<ScriptedBackend&, MapDedup&, CountingMetrics&, NoteHandler&, NoteTraits>;
+  std::unique_ptr<Consumer> made;
+
+  Consumer& consumer() {
+    if (!made) {
+      made = std::make_unique<Consumer>(backend, dedup, metrics, handler, options, clock);
+    }
+    return *made;
+  }
+  void push(std::vector<ScriptedBackend::Delivery> batch) { backend.script->batches.push_back(std::move(batch)); }
+  /// Polls until nothing is left to read; skips the pauses.
+  std::string drain() {
+    for (int i = 0; i < 50; ++i) {
+      const auto report = consumer().poll();
+      if (!report) {
+        return backend.script->trace += "ended: " + report.error().message + ";";
+      }
+      clock.advance(report->pause);
+      if (report->received == 0 && report->pause == 0ms && backend.script->batches.empty() && i > 2) {
+        break;
+      }
+    }
+    return backend.script->trace;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "handled events are done first and acknowledged after") {
+  push({{{1, 0}, "a"}, {{2, 0}, "b"}});
+  CHECK(drain() == "subscribe;ack 1;ack 2;");
+  CHECK(handled == "a;b;");
+  CHECK(dedup.state.at(EventId::from_text("a")) == Claim::done);
+  CHECK(metrics.outcome(Outcome::success) == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 11: an event whose handler throws is retried, not acknowledged") {
+  handler.call = [](const Note&, const pulse::DeliveryContext&) -> Verdict { throw std::runtime_error("database down"); };
+  push({{{1, 0}, "a"}});
+  CHECK(drain() == "subscribe;retry 1;");
+  CHECK(dedup.state.empty());
+  CHECK(metrics.outcome(Outcome::error) == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 25: a failed event's redelivery is handled, not taken for a duplicate") {
+  int calls = 0;
+  handler.call = [&](const Note&, const pulse::DeliveryContext&) -> Verdict {
+    if (++calls == 1) {
+      throw 42;
+    }
+    return Verdict::ack();
+  };
+  push({{{1, 0}, "a"}});
+  push({{{1, 0}, "a", 2}});
+  CHECK(drain() == "subscribe;retry 1;ack 1;");
+  CHECK(calls == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a duplicate is acknowledged without being handled, by the producer's id") {
+  push({{{1, 0}, "a"}, {{2, 0}, "a"}});
+  CHECK(drain() == "subscribe;ack 1;ack 2;");
+  CHECK(handled == "a;");
+  CHECK(metrics.outcome(Outcome::duplicate) == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "without a producer's id the entry's id is the key") {
+  push({{{1, 0}, "no id a"}, {{2, 0}, "no id b"}});
+  push({{{1, 0}, "no id a", 2}});
+  CHECK(drain() == "subscribe;ack 1;ack 2;ack 1;");
+  CHECK(handled == "no id a;no id b;");
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 21: a redriven entry is handled although its event is done") {
+  push({{{1, 0}, "a"}});
+  push({{{9, 0}, "a", 1, true}});
+  push({{{9, 0}, "a", 2, true}});
+  CHECK(drain() == "subscribe;ack 1;ack 9;ack 9;");
+  CHECK(handled == "a;a;");  // once brought back, once only
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 8: what cannot be decoded goes to the dead letters before any handler, and the loop goes on") {
+  push({{{1, 0}, "malformed"}, {{2, 0}, "invalid"}, {{3, 0}, "c"}});
+  CHECK(drain() == "subscribe;ack 3;dead 1 (malformed: found malformed);dead 2 (invalid: found invalid);");
+  CHECK(handled == "c;");
+  CHECK(metrics.outcome(Outcome::invalid) == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a warned event is counted and handled") {
+  push({{{1, 0}, "warned"}});
+  CHECK(drain() == "subscribe;ack 1;");
+  CHECK(handled == "warned;");
+  CHECK(metrics.values.at("pulse_schema_warnings_total/v1") == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "retries are bounded: the last allowed delivery that fails is dead-lettered with the reason") {
+  handler.call = [](const Note&, const pulse::DeliveryContext&) -> Verdict { throw std::runtime_error("no such table"); };
+  push({{{1, 0}, "a", 4}});
+  push({{{1, 0}, "a", 5}});
+  CHECK(drain() == "subscribe;retry 1;dead 1 (failed 5 times, allowed are 5; the last time: no such table);");
+  CHECK(metrics.outcome(Outcome::dead_letter) == 1);
+  CHECK(dedup.state.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "an entry that was delivered too often without an answer is dead-lettered unhandled") {
+  push({{{1, 0}, "a", 6}});
+  CHECK(drain() == "subscribe;dead 1 (delivered 6 times, allowed are 5: no consumer finished it);");
+  CHECK(handled.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a duplicate is acknowledged however often it was delivered") {
+  dedup.state[EventId::from_text("a")] = Claim::done;
+  push({{{1, 0}, "a", 60}});
+  CHECK(drain() == "subscribe;ack 1;");
+}
+
+TEST_CASE_FIXTURE(Fixture, "an event that somebody else is handling is looked at again, neither handled nor acknowledged") {
+  dedup.state[EventId::from_text("a")] = Claim::leased;
+  push({{{1, 0}, "a"}});
+  CHECK(drain() == "subscribe;retry 1;");
+  CHECK(handled.empty());
+  CHECK(dedup.state.at(EventId::from_text("a")) == Claim::leased);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a handler's verdict is carried out") {
+  handler.call = [](const Note& note, const pulse::DeliveryContext&) {
+    return note.text == "stale" ? Verdict::stale() : note.text == "later" ? Verdict::retry(3s) : Verdict::dead_letter("not for us");
+  };
+  push({{{1, 0}, "stale"}, {{2, 0}, "later"}, {{3, 0}, "no"}});
+  CHECK(drain() == "subscribe;ack 1;retry 2;dead 3 (not for us);");
+  CHECK(metrics.outcome(Outcome::stale) == 1);
+  CHECK(metrics.outcome(Outcome::retry) == 1);
+  CHECK(metrics.outcome(Outcome::dead_letter) == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 20: the handler sees the delivery: count, ids, stream, envelope") {
+  handler.call = [&](const Note&, const pulse::DeliveryContext& context) {
+    CHECK(context.delivery_count() == 3);
+    CHECK(context.entry_id() == pulse::EntryId{7, 1});
+    CHECK(context.event_id() == EventId::from_text("a"));
+    CHECK(context.stream() == "mdp:mdp.telemetry.feedback");
+    CHECK(*context.envelope().id == "a");
+    CHECK_FALSE(context.redriven());
+    CHECK_FALSE(context.stop_requested());
+    CHECK_FALSE(context.lease_lost());
+    handled += "seen";
+    return Verdict::ack();
+  };
+  push({{{7, 1}, "a", 3}});
+  drain();
+  CHECK(handled == "seen");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a settlement that failed is repeated before anything else is read") {
+  push({{{1, 0}, "a"}});
+  push({{{2, 0}, "b"}});
+  backend.script->settle_errors = {ErrorCode::unavailable, ErrorCode::unavailable};
+  CHECK(drain() == "subscribe;settle fails;settle fails;ack 1;ack 2;");
+  CHECK(handled == "a;b;");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a backend that fails for a while costs pauses, shows in health, and no event") {
+  push({{{1, 0}, "a"}});
+  backend.script->receive_errors = {ErrorCode::unavailable, ErrorCode::protocol};
+  REQUIRE(consumer().poll());  // claim
+  const auto report = consumer().poll();
+  REQUIRE(report);
+  CHECK(report->pause > 0ms);
+  CHECK_FALSE(consumer().health().ready);
+  CHECK(consumer().health().detail == "receive failed");
+  CHECK(drain() == "subscribe;receive fails;receive fails;ack 1;");
+  CHECK(consumer().health().ready);
+  CHECK(metrics.values.at("pulse_backend_errors_total") == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "an error that no patience mends ends the consumer with that error") {
+  backend.script->receive_errors = {ErrorCode::denied};
+  CHECK(drain() == "subscribe;receive fails;ended: receive failed;");
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 2: a lost group is an error by default and made anew by policy") {
+  SUBCASE("fail") {
+    backend.script->receive_errors = {ErrorCode::no_group};
+    CHECK(drain() == "subscribe;receive fails;ended: receive failed;");
+  }
+  SUBCASE("recreate") {
+    options.loop.group_lost = pulse::engine::GroupLost::recreate_at_beginning;
+    backend.script->receive_errors = {ErrorCode::no_group};
+    push({{{1, 0}, "a"}});
+    CHECK(drain() == "subscribe;receive fails;subscribe;ack 1;");
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 12: stopping in the middle of a batch settles what is finished and leaves the rest pending") {
+  handler.call = [&](const Note& note, const pulse::DeliveryContext& context) -> Verdict {
+    handled += note.text + ";";
+    if (note.text == "b") {
+      consumer().stop();
+      CHECK(context.stop_requested());
+      throw std::runtime_error("interrupted by the stop");
+    }
+    return Verdict::ack();
+  };
+  push({{{1, 0}, "a"}, {{2, 0}, "b", 5}, {{3, 0}, "c"}});  // b is at its last delivery: still not dead-lettered
+  CHECK(consumer().run());
+  CHECK(backend.script->trace == "subscribe;ack 1;flush;");
+  CHECK(handled == "a;b;");
+  CHECK(dedup.state.count(EventId::from_text("b")) == 0);
+  CHECK(backend.script->wakes == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 13: stop returns when the backend is gone") {
+  push({{{1, 0}, "a"}});
+  backend.script->settle_errors = {ErrorCode::unavailable, ErrorCode::unavailable, ErrorCode::unavailable};
+  backend.script->flush_errors = {ErrorCode::unavailable};
+  REQUIRE(consumer().poll());
+  REQUIRE(consumer().poll());
+  consumer().stop();
+  const auto status = consumer().run();
+  CHECK_FALSE(status);  // says that the last acknowledgements did not get through
+  CHECK(status.error().message == "flush failed");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a stop token wakes a waiting run") {
+  pulse::StopSource source;
+  std::thread other([&] {
+    while (backend.script->wakes == 0) {
+      std::this_thread::sleep_for(1ms);
+      source.request_stop();
+    }
+  });
+  CHECK(consumer().run(source.token()));
+  other.join();
+}
+
+TEST_CASE_FIXTURE(Fixture, "a stopped consumer stays stopped") {
+  consumer().stop();
+  CHECK(consumer().run());
+  const auto report = consumer().poll();
+  REQUIRE(report);
+  CHECK(report->stopped);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a lease lost to another consumer is committed here and not settled") {
+  options.heartbeat = 10s;
+  backend.script->lose_on_extend = 0;
+  handler.call = [&](const Note&, const pulse::DeliveryContext& context) {
+    clock.advance(11s);
+    while (!context.lease_lost()) {
+      std::this_thread::sleep_for(1ms);
+    }
+    return Verdict::ack();
+  };
+  push({{{1, 0}, "a"}});
+  CHECK(drain() == "subscribe;");
+  CHECK(dedup.state.at(EventId::from_text("a")) == Claim::done);
+  CHECK(metrics.values.at("pulse_lease_lost_total") == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "vanished entries are counted") {
+  backend.script->vanished = 3;
+  drain();
+  CHECK(metrics.values.at("pulse_vanished_total") == 3);
+}
+
+TEST_CASE_FIXTURE(Fixture, "claimed entries are handled as others are, and counted") {
+  backend.script->claimable.push_back({{{1, 0}, "a", 2}});
+  CHECK(drain() == "subscribe;ack 1;");
+  CHECK(metrics.values.at("pulse_claimed_total") == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "wrong options are an error at start that names them") {
+  options.loop.batch = 0;
+  const auto status = consumer().start();
+  REQUIRE_FALSE(status);
+  CHECK(status.error().code == ErrorCode::config);
+  CHECK(status.error().message.find("ConsumerOptions.batch is 0") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a subscription that is refused is an error at start; a passing one can be tried again") {
+  backend.script->subscribe_errors = {ErrorCode::unavailable};
+  CHECK_FALSE(consumer().start());
+  CHECK(consumer().start());
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 22: a loop that does not come round is not live") {
+  CHECK_FALSE(consumer().health().live);
+  REQUIRE(consumer().poll());
+  CHECK(consumer().health(30s).live);
+  clock.advance(31s);
+  CHECK_FALSE(consumer().health(30s).live);
+}

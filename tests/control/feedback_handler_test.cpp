@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <limits>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "pulse/control/feedback_bus.hpp"
+#include "pulse/control/feedback_handler.hpp"
+#include "pulse/core/clock.hpp"
+#include "pulse/metrics/no_metrics.hpp"
+
+using namespace std::chrono_literals;
+using pulse::BackpressureLevel;
+using pulse::FeedbackEvent;
+using pulse::FeedbackHandler;
+using pulse::FeedbackOptions;
+using pulse::ManualClock;
+using pulse::NoMetrics;
+using pulse::Verdict;
+using enum pulse::BackpressureLevel;
+
+namespace {
+
+struct Recorder {
+  std::vector<double> scales;
+  pulse::RateAdjustment last;
+  bool fail = false;
+  void apply(const pulse::RateAdjustment& adjustment) {
+    if (fail) {
+      throw std::runtime_error("no");
+    }
+    scales.push_back(adjustment.scale);
+    last = adjustment;
+  }
+};
+
+struct Gauges {
+  static constexpr bool enabled = true;
+  std::map<std::string, double> values;
+  template <class L>
+  pulse::LabelSlot<L> slot(std::string_view) const {
+    return {};
+  }
+  template <class F, class... L>
+  void add(F, std::uint64_t, L...) {}
+  template <class F, class... L>
+  void set(F, double value, L...) {
+    values[std::string(F::name)] = value;
+  }
+  template <class F, class... L>
+  void observe(F, std::chrono::nanoseconds, L...) {}
+};
+
+constexpr double start = 1'700'000'000;
+
+FeedbackEvent event(std::string id, BackpressureLevel level, double ts) { return {std::move(id), 7, 10, level, "store", ts}; }
+
+struct Fixture {
+  Recorder rates;
+  NoMetrics metrics;
+  ManualClock clock;
+  FeedbackHandler<Recorder, NoMetrics, ManualClock> handler{rates, metrics, {}, clock};
+  Verdict::Kind give(std::string id, BackpressureLevel level, double ts) { return handler.handle(event(std::move(id), level, ts)).kind(); }
+};
+
+}  // namespace
+
+static_assert(pulse::EventHandler<FeedbackHandler<Recorder, NoMetrics>>);
+static_assert(pulse::EventHandler<FeedbackHandler<Recorder, NoMetrics, pulse::SystemClock, pulse::v2::FeedbackEventView>>);
+
+TEST_CASE_FIXTURE(Fixture, "feedback: the level becomes the provider's scale") {
+  CHECK(give("a", hard, start) == Verdict::Kind::ack);
+  CHECK(rates.last == pulse::RateAdjustment{"ibkr", 0.0, hard, start});
+  CHECK(give("a", soft, start + 1) == Verdict::Kind::ack);
+  CHECK(rates.last == pulse::RateAdjustment{"ibkr", 0.5, soft, start + 1});
+  CHECK(give("a", ok, start + 2) == Verdict::Kind::ack);
+  CHECK(rates.last == pulse::RateAdjustment{"ibkr", 1.0, ok, start + 2});
+}
+
+TEST_CASE_FIXTURE(Fixture, "feedback: an older event never overrides a newer one") {
+  CHECK(give("a", ok, start) == Verdict::Kind::ack);
+  CHECK(give("a", hard, start - 86400) == Verdict::Kind::stale);
+  CHECK(rates.scales == std::vector{1.0});
+  CHECK(give("b", hard, start - 86400) == Verdict::Kind::ack);  // another coordinator has its own time
+  CHECK(rates.last.scale == 0);
+  CHECK(rates.last.ts == start);  // and the adjustments do not go back in time
+}
+
+TEST_CASE_FIXTURE(Fixture, "feedback: the same ts again is applied again, to the same effect") {
+  CHECK(give("a", hard, start) == Verdict::Kind::ack);
+  CHECK(give("a", hard, start) == Verdict::Kind::ack);
+  CHECK(rates.scales == std::vector{0.0, 0.0});
+}
+
+TEST_CASE_FIXTURE(Fixture, "feedback: the worst of several coordinators wins") {
+  give("a", hard, start);
+  give("b", ok, start + 1);
+  CHECK(rates.last.scale == 0);
+  give("a", soft, start + 2);
+  CHECK(rates.last.scale == 0.5);
+  give("a", ok, start + 3);
+  CHECK(rates.last.scale == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "feedback: a silent coordinator expires, and its old events stay stale") {
+  give("a", hard, start);
+  clock.advance(30s);
+  give("b", soft, start + 30);
+  clock.advance(30s - 1ns);
+  CHECK(handler.tick());
+  CHECK(rates.last.scale == 0);
+  clock.advance(1ns);
+  CHECK(handler.tick());
+  CHECK(rates.last.scale == 0.5);
+  CHECK(rates.last.ts == start + 60);
+  clock.advance(30s);
+  CHECK(handler.tick());
+  CHECK(rates.last.scale == 1);
+  const auto applied = rates.scales.size();
+  CHECK(handler.tick());
+  CHECK(rates.scales.size() == applied);
+  CHECK(give("a", hard, start - 1) == Verdict::Kind::stale);
+  CHECK(give("a", hard, start + 91) == Verdict::Kind::ack);
+  CHECK(rates.last.scale == 0);
+}
+
+TEST_CASE("feedback: the level of a silent coordinator is a choice") {
+  Recorder rates;
+  NoMetrics metrics;
+  ManualClock clock;
+  FeedbackHandler handler{rates, metrics, pulse::FeedbackSettings{}, clock, FeedbackOptions{.expire_after = 5s, .expired_level = soft}};
+  (void)handler.handle(event("a", ok, start));
+  clock.advance(5s);
+  CHECK(handler.tick());
+  CHECK(rates.last.scale == 0.5);
+}
+
+TEST_CASE_FIXTURE(Fixture, "feedback: a ts far ahead freezes nobody") {
+  CHECK(give("a", hard, start + 1e9) == Verdict::Kind::ack);
+  clock.advance(1s);
+  CHECK(give("a", ok, start + 1) == Verdict::Kind::ack);
+  CHECK(rates.last.scale == 1);
+  clock.advance(1s);
+  CHECK(give("a", hard, start + 1e9) == Verdict::Kind::stale);  // the redelivery is as old as the event was
+  CHECK(rates.last.scale == 1);
+  // A clock that is ahead for good still has an order.
+  CHECK(give("a", soft, start + 1e9 + 1) == Verdict::Kind::ack);
+  CHECK(give("a", soft, start + 1e9 + 1) == Verdict::Kind::ack);
+  CHECK(give("a", hard, start + 1e9 + 0.5) == Verdict::Kind::stale);
+  CHECK(rates.last.scale == 0.5);
+}
+
+TEST_CASE_FIXTURE(Fixture, "feedback: a wall clock that steps back does not stop a coordinator that is ahead") {
+  CHECK(give("a", hard, start + 1e9) == Verdict::Kind::ack);
+  clock.set_wall(pulse::WallTime{std::chrono::seconds{1'600'000'000}});
+  CHECK(give("a", ok, start + 1e9 + 1) == Verdict::Kind::ack);
+  CHECK(rates.last.scale == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "feedback: what is no number is dead-lettered and changes nothing") {
+  CHECK(give("a", hard, std::numeric_limits<double>::quiet_NaN()) == Verdict::Kind::dead_letter);
+  CHECK(give("a", hard, std::numeric_limits<double>::infinity()) == Verdict::Kind::dead_letter);
+  CHECK(give("a", static_cast<BackpressureLevel>(9), start) == Verdict::Kind::dead_letter);
+  CHECK(rates.scales.empty());
+  CHECK(handler.coordinators() == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "feedback: an apply that fails is made good by the redelivery, or by a tick") {
+  rates.fail = true;
+  CHECK_THROWS(give("a", hard, start));
+  rates.fail = false;
+  CHECK(give("a", hard, start) == Verdict::Kind::ack);
+  CHECK(rates.last.scale == 0);
+  rates.fail = true;
+  clock.advance(61s);
+  CHECK(!handler.tick());
+  rates.fail = false;
+  CHECK(handler.tick());
+  CHECK(rates.last.scale == 1);
+}
+
+TEST_CASE("feedback: disabled, it acknowledges without effect") {
+  Recorder rates;
+  Gauges metrics;
+  pulse::FeedbackSettings settings;
+  settings.enable = false;
+  FeedbackHandler handler{rates, metrics, settings, ManualClock{}};
+  CHECK(handler.handle(event("a", hard, start)).kind() == Verdict::Kind::ack);
+  CHECK(handler.tick());
+  CHECK(rates.scales.empty());
+  CHECK(metrics.values.empty());
+}
+
+TEST_CASE("feedback: the number of coordinators is bounded, the one not heard from for longest goes") {
+  Recorder rates;
+  NoMetrics metrics;
+  ManualClock clock;
+  FeedbackHandler handler{rates, metrics, pulse::FeedbackSettings{}, clock, FeedbackOptions{.max_coordinators = 2}};
+  for (const char* id : {"a", "b", "a", "c"}) {
+    clock.advance(1s);
+    (void)handler.handle(event(id, *id == 'b' ? hard : ok, start));
+  }
+  CHECK(handler.coordinators() == 2);
+  CHECK(handler.level() == ok);  // b is forgotten
+  CHECK(handler.handle(event("a", hard, start - 1)).kind() == Verdict::Kind::stale);
+}
+
+TEST_CASE("feedback: gauges say scale, level and queue depth; adjustments are announced on change only") {
+  Recorder rates;
+  Gauges metrics;
+  std::vector<double> announced;
+  bool fail = false;
+  const auto announce = [&](const pulse::RateAdjustment& adjustment) {
+    if (fail) {
+      throw std::runtime_error("no");
+    }
+    announced.push_back(adjustment.scale);
+  };
+  FeedbackHandler<Recorder, Gauges, ManualClock, FeedbackEvent, decltype(announce)> handler{rates, metrics, {}, ManualClock{}, {}, announce};
+  (void)handler.handle(event("a", soft, start));
+  (void)handler.handle(event("a", soft, start + 1));
+  CHECK(metrics.values == std::map<std::string, double>{{"pipeline_backpressure_state", 1}, {"pipeline_feedback_queue_depth", 7}, {"rate_scale_current", 0.5}});
+  CHECK(announced == std::vector{0.5});
+  fail = true;
+  CHECK_THROWS((void)handler.handle(event("a", hard, start + 2)));
+  fail = false;
+  (void)handler.handle(event("a", hard, start + 2));
+  CHECK(announced == std::vector{0.5, 0.0});
+}
+
+TEST_CASE("feedback: both tracks, text owned or viewed") {
+  Recorder rates;
+  NoMetrics metrics;
+  FeedbackHandler handler{rates, metrics, pulse::FeedbackSettings{}, ManualClock{}};
+  pulse::v2::FeedbackEventView view;
+  view.coordinator_id = "a";
+  view.level = soft;
+  view.ts = start;
+  CHECK(handler.handle(view).kind() == Verdict::Kind::ack);
+  CHECK(handler.handle(event("a", hard, start - 1)).kind() == Verdict::Kind::stale);  // the same coordinator
+}
+
+TEST_CASE("bus: everyone is called, one that throws stops nobody, who left is not called") {
+  pulse::FeedbackBus bus;
+  std::string calls;
+  auto a = bus.subscribe([&](const FeedbackEvent&) { calls += 'a'; });
+  auto b = bus.subscribe([&](const FeedbackEvent&) { calls += 'b', throw std::runtime_error("b"); });
+  auto c = bus.subscribe([&](const FeedbackEvent& e) { calls += e.coordinator_id; });
+  auto report = bus.publish(event("c", ok, start));
+  CHECK(calls == "abc");
+  CHECK(report.delivered == 2);
+  CHECK(report.failed == 1);
+  b.reset();
+  a = {};
+  report = bus.publish(event("d", ok, start));
+  CHECK(calls == "abcd");
+  CHECK(bus.subscribers() == 1);
+}
+
+TEST_CASE("bus: a callback ends its own subscription; a subscription outlives its bus") {
+  pulse::FeedbackBus::Subscription self;
+  int calls = 0;
+  {
+    pulse::FeedbackBus bus;
+    self = bus.subscribe([&](const FeedbackEvent&) {
+      ++calls;
+      self.reset();
+    });
+    bus.publish({});
+    bus.publish({});
+    CHECK(calls == 1);
+    self = bus.subscribe([](const FeedbackEvent&) {});
+  }
+  self.reset();
+}

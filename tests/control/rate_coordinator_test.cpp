@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pulse/concept/controller.hpp"
+#include "pulse/control/rate_coordinator.hpp"
+#include "pulse/detail/random.hpp"
+
+using namespace std::chrono_literals;
+using pulse::Circuit;
+using pulse::ErrorCode;
+using pulse::ManualClock;
+using pulse::ProviderOptions;
+using pulse::RateCoordinator;
+using enum pulse::BackpressureLevel;
+
+static_assert(pulse::RateController<RateCoordinator<>>);
+
+namespace {
+
+struct Fixture {
+  ManualClock clock;
+  RateCoordinator<ManualClock> rates{clock};
+
+  void add(ProviderOptions options) { REQUIRE(rates.register_provider("p", options)); }
+  bool take(std::uint32_t n = 1) { return rates.try_acquire("p", n).has_value(); }
+  ErrorCode refusal(std::uint32_t n = 1) {
+    const auto status = rates.try_acquire("p", n);
+    REQUIRE(!status);
+    return status.error().code;
+  }
+  int drain() {
+    int taken = 0;
+    while (take()) {
+      ++taken;
+    }
+    return taken;
+  }
+  Circuit circuit() { return rates.provider_state("p")->circuit; }
+
+  /// Lets virtual time pass until the waiting threads are through.
+  void pass_until(const std::atomic<bool>& done, std::chrono::nanoseconds step) {
+    while (!done.load()) {
+      clock.advance(step);
+      std::this_thread::yield();
+    }
+  }
+  void until_waiting(std::size_t n) {
+    while (rates.provider_state("p")->waiting != n) {
+      std::this_thread::yield();
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "rate: a burst, then the refill rate") {
+  add({.capacity = 10, .refill_rate = 100});
+  CHECK(drain() == 10);
+  CHECK(refusal() == ErrorCode::capacity);
+  clock.advance(50ms);
+  CHECK(drain() == 5);
+  clock.advance(1h);
+  CHECK(drain() == 10);
+}
+
+TEST_CASE_FIXTURE(Fixture, "rate: never more than the scaled rate over time plus the burst") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    pulse::detail::SplitMix64 random{seed};
+    const std::string name = "p" + std::to_string(seed);
+    const ProviderOptions options{.capacity = static_cast<double>(1 + random.up_to(50)), .refill_rate = static_cast<double>(1 + random.up_to(1000))};
+    REQUIRE(rates.register_provider(name, options));
+    double allowed = options.capacity;
+    double granted = 0;
+    double own = 1;
+    double global = 1;
+    for (int step = 0; step < 3000; ++step) {
+      switch (random.up_to(7)) {
+        case 0:
+          own = static_cast<double>(random.up_to(4)) / 4;
+          REQUIRE(rates.set_budget_scale(name, own));
+          break;
+        case 1: {
+          const auto level = static_cast<pulse::BackpressureLevel>(random.up_to(2));
+          global = pulse::FeedbackSettings{}.scale(level);
+          REQUIRE(rates.set_global_pressure(level));
+          break;
+        }
+        case 2:
+        case 3: {
+          const std::chrono::nanoseconds by{random.up_to(20'000'000)};
+          clock.advance(by);
+          allowed += options.refill_rate * std::min(own, global) * std::chrono::duration<double>(by).count();
+          break;
+        }
+        default: {
+          const auto n = static_cast<std::uint32_t>(1 + random.up_to(static_cast<std::uint64_t>(options.capacity) - 1));
+          if (rates.try_acquire(name, n)) {
+            granted += n;
+            REQUIRE(std::min(own, global) > 0);
+          }
+        }
+      }
+      REQUIRE(granted <= allowed + 1e-6);
+    }
+    CHECK(granted > 0);
+    REQUIRE(rates.set_global_pressure(ok));
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "rate: scale 0 pauses wholly, whatever is in the bucket, and scale s recovers within n / (rate * s)") {
+  add({.capacity = 10, .refill_rate = 100});
+  rates.apply({"p", 0.0, hard, 1});
+  CHECK(refusal() == ErrorCode::unavailable);
+  clock.advance(1h);
+  CHECK(refusal() == ErrorCode::unavailable);
+  CHECK(rates.provider_state("p")->reason == hard);
+  rates.apply({"p", 0.5, soft, 2});
+  CHECK(drain() == 10);
+  clock.advance(199ms);
+  CHECK(!take(10));
+  clock.advance(1ms);
+  CHECK(take(10));
+}
+
+TEST_CASE_FIXTURE(Fixture, "rate: time at scale 0 fills no bucket") {
+  add({.capacity = 10, .refill_rate = 100});
+  CHECK(drain() == 10);
+  REQUIRE(rates.set_budget_scale("p", 0));
+  clock.advance(1h);
+  REQUIRE(rates.set_budget_scale("p", 1));
+  CHECK(drain() == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "rate: the global pressure holds everyone, later ones too, and the smaller scale counts") {
+  add({.capacity = 10, .refill_rate = 100});
+  REQUIRE(rates.set_global_pressure(hard));
+  REQUIRE(rates.register_provider("later", {}));
+  CHECK(!take());
+  CHECK(!rates.try_acquire("later"));
+  REQUIRE(rates.set_budget_scale("p", 0.25));
+  REQUIRE(rates.set_global_pressure(soft));
+  CHECK(rates.provider_state("p")->scale == 0.25);
+  CHECK(rates.provider_state("later")->scale == 0.5);
+  REQUIRE(rates.set_global_pressure(ok));
+  CHECK(rates.provider_state("p")->scale == 0.25);
+}
+
+TEST_CASE_FIXTURE(Fixture, "rate: a cooldown holds until it has passed") {
+  add({.capacity = 10, .refill_rate = 100, .cooldown = 5s});
+  REQUIRE(rates.trigger_cooldown("p"));
+  CHECK(refusal() == ErrorCode::unavailable);
+  clock.advance(5s - 1ns);
+  CHECK(!take());
+  clock.advance(1ns);
+  CHECK(take());
+}
+
+TEST_CASE_FIXTURE(Fixture, "breaker: opens after failures in a row, lets one probe pass, closes on its success") {
+  add({.capacity = 10, .refill_rate = 100, .breaker_threshold = 3, .breaker_timeout = 10s});
+  const auto fail = [&] { REQUIRE(rates.record_failure("p")); };
+  fail(), fail();
+  REQUIRE(rates.record_success("p"));
+  fail(), fail();
+  CHECK(circuit() == Circuit::closed);
+  fail();
+  CHECK(circuit() == Circuit::open);
+  CHECK(refusal() == ErrorCode::unavailable);
+  REQUIRE(rates.record_success("p"));  // of a call from before
+  CHECK(circuit() == Circuit::open);
+  clock.advance(9s);
+  fail();  // of a call from before: does not put the probe off
+  clock.advance(1s);
+  CHECK(take());
+  CHECK(circuit() == Circuit::half_open);
+  CHECK(refusal() == ErrorCode::unavailable);  // one probe only
+  fail();
+  CHECK(circuit() == Circuit::open);
+  clock.advance(10s);
+  CHECK(take());
+  REQUIRE(rates.record_success("p"));
+  CHECK(circuit() == Circuit::closed);
+  CHECK(take());
+}
+
+TEST_CASE_FIXTURE(Fixture, "breaker: a probe nobody reports on does not shut the circuit for good") {
+  add({.capacity = 10, .refill_rate = 100, .breaker_threshold = 1, .breaker_timeout = 10s});
+  REQUIRE(rates.record_failure("p"));
+  clock.advance(10s);
+  CHECK(take());
+  clock.advance(10s);
+  CHECK(take());
+  CHECK(!take());
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 24: failures never raise the rate, and the probe is bound by the scale") {
+  add({.capacity = 10, .refill_rate = 100, .breaker_threshold = 1, .breaker_timeout = 1s});
+  REQUIRE(rates.set_budget_scale("p", 0.5));
+  for (int i = 0; i < 1000; ++i) {
+    REQUIRE(rates.record_failure("p"));
+    clock.advance(1ms);
+  }
+  CHECK(rates.provider_state("p")->scale == 0.5);
+  CHECK(rates.provider_state("p")->tokens == 10);
+  REQUIRE(rates.set_budget_scale("p", 0));
+  clock.advance(1h);
+  CHECK(!take());  // a probe is due, but the store says hard
+  CHECK(circuit() == Circuit::open);
+}
+
+TEST_CASE_FIXTURE(Fixture, "rate: what is out of range is refused and named") {
+  const auto message = [&](ProviderOptions options) {
+    const auto status = rates.register_provider("p", options);
+    REQUIRE(!status);
+    CHECK(status.error().code == ErrorCode::config);
+    return status.error().message;
+  };
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  for (const double bad : {nan, -1.0, 0.0, inf, 0.5}) {
+    CHECK(message({.capacity = bad}).find("capacity is ") != std::string::npos);
+  }
+  for (const double bad : {nan, -1.0, 0.0, inf}) {
+    CHECK(message({.refill_rate = bad}).find("refill_rate is ") != std::string::npos);
+  }
+  CHECK(message({.cooldown = -1s}).find("cooldown is ") != std::string::npos);
+  CHECK(message({.breaker_timeout = 0s}).find("breaker_timeout is ") != std::string::npos);
+  CHECK(!rates.register_provider("", {}));
+  CHECK(!rates.try_acquire("p"));
+  add({.capacity = 2});
+  CHECK(!rates.register_provider("p", {}));
+  for (const double bad : {nan, -0.1, 1.1, inf}) {
+    CHECK(!rates.set_budget_scale("p", bad));
+    CHECK_THROWS_AS(rates.apply({"p", bad, ok, 1}), std::invalid_argument);
+  }
+  CHECK_THROWS_AS(rates.apply({"unknown", 1, ok, 1}), std::invalid_argument);
+  CHECK(rates.provider_state("p")->scale == 1);
+  CHECK(refusal(0) == ErrorCode::config);
+  CHECK(refusal(3) == ErrorCode::config);
+  CHECK(rates.acquire("unknown").error().code == ErrorCode::not_found);
+  CHECK(rates.record_failure("unknown").error().code == ErrorCode::not_found);
+  CHECK(rates.provider_state("unknown").error().code == ErrorCode::not_found);
+  CHECK(!rates.set_global_pressure(static_cast<pulse::BackpressureLevel>(7)));
+}
+
+TEST_CASE_FIXTURE(Fixture, "acquire: waits for tokens; a passed deadline and a stop end the wait") {
+  add({.capacity = 1, .refill_rate = 10});
+  CHECK(rates.acquire("p"));
+  CHECK(rates.acquire("p", 1, clock.steady()).error().code == ErrorCode::capacity);
+  std::atomic<bool> done{false};
+  const auto before = clock.steady();
+  std::thread waits{[&] {
+    CHECK(rates.acquire("p"));
+    done = true;
+  }};
+  until_waiting(1);
+  CHECK(!take());
+  pass_until(done, 1ms);
+  waits.join();
+  CHECK(clock.steady() - before >= 100ms);
+
+  pulse::StopSource stop;
+  REQUIRE(rates.set_budget_scale("p", 0));
+  std::thread stopped{[&] { CHECK(rates.acquire("p", 1, pulse::SteadyTime::max(), stop.token()).error().code == ErrorCode::stopped); }};
+  until_waiting(1);
+  stop.request_stop();
+  stopped.join();
+  CHECK(rates.provider_state("p")->waiting == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "acquire: whoever waits at scale 0 goes on when the scale rises, with no time passing") {
+  add({.capacity = 2, .refill_rate = 1});
+  REQUIRE(rates.set_budget_scale("p", 0));
+  std::vector<std::thread> waits;
+  for (int i = 0; i < 2; ++i) {
+    waits.emplace_back([&] { CHECK(rates.acquire("p")); });
+  }
+  until_waiting(2);
+  rates.apply({"p", 1.0, ok, 1});
+  for (auto& thread : waits) {
+    thread.join();
+  }
+}
+
+TEST_CASE("acquire: with the system's clock a rising scale wakes who waits") {
+  RateCoordinator rates;
+  REQUIRE(rates.register_provider("p", {.capacity = 1, .refill_rate = 1e6}));
+  rates.apply({"p", 0.0, hard, 1});
+  std::thread waits{[&] { CHECK(rates.acquire("p")); }};
+  while (rates.provider_state("p")->waiting == 0) {
+    std::this_thread::yield();
+  }
+  rates.apply({"p", 1.0, ok, 2});
+  waits.join();  // hangs for an hour if nobody notifies
+}
+
+TEST_CASE_FIXTURE(Fixture, "acquire: many at once get what the law allows, and a large request is not starved by small ones") {
+  add({.capacity = 8, .refill_rate = 1000});
+  const auto begin = clock.steady();
+  std::atomic<int> granted{0};
+  std::atomic<int> running{4};
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      const std::uint32_t n = t == 0 ? 8 : 1;
+      for (int i = 0; i < 50; ++i) {
+        CHECK(rates.acquire("p", n));
+        granted += static_cast<int>(n);
+      }
+      done = --running == 0;
+    });
+  }
+  threads.emplace_back([&] {
+    for (int i = 0; i < 200; ++i) {
+      CHECK(rates.set_budget_scale("p", i % 2 ? 1.0 : 0.5));
+      CHECK(rates.set_global_pressure(ok));
+    }
+  });
+  pass_until(done, 100us);
+  for (auto& thread : threads) {
+    thread.join();
+  }
+  CHECK(granted == 50 * 8 + 3 * 50);
+  CHECK(granted <= 8 + 1000 * std::chrono::duration<double>(clock.steady() - begin).count() + 1e-6);
+}

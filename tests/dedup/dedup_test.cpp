@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include "pulse/dedup/conformance.hpp"
+#include "pulse/dedup/lru_window.hpp"
+#include "pulse/dedup/no_dedup.hpp"
+#include "pulse/dedup/seen_set.hpp"
+
+using pulse::Claim;
+using pulse::EventId;
+
+namespace {
+std::atomic<long> allocations{0};
+}
+
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) {
+    return memory;
+  }
+  throw std::bad_alloc{};
+}
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // g++ 12 inlines one side of the pair only
+#endif
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+static_assert(pulse::Dedup<pulse::NoDedup> && pulse::Dedup<pulse::SeenSet> && pulse::Dedup<pulse::LruWindow>);
+static_assert(pulse::PrefetchingDedup<pulse::LruWindow>);
+static_assert(sizeof(pulse::NoDedup) == 1);
+
+namespace {
+
+EventId id(std::uint64_t n) { return {0, n}; }
+
+/// A window with one law broken.
+template <int Law>
+struct Broken : pulse::LruWindow {
+  Broken() : LruWindow(100) {}
+  std::size_t grown = 0;
+  Claim claim(EventId event) {
+    const Claim answer = LruWindow::claim(event);
+    ++grown;
+    if (Law == 0 && answer == Claim::fresh) {
+      LruWindow::commit(event);  // marks before handling: field bug 25
+    }
+    if (Law == 1 && event.low % 97 == 5) {
+      return Claim::done;  // a false duplicate
+    }
+    if (Law == 2 && answer == Claim::done && event.low % 50 == 7) {
+      LruWindow::release(event);
+      return Claim::fresh;  // forgets
+    }
+    if (Law == 5 && answer == Claim::leased) {
+      return Claim::fresh;
+    }
+    return answer;
+  }
+  void release(EventId event) {
+    if (Law != 3) {
+      LruWindow::release(event);
+    }
+  }
+  [[nodiscard]] std::size_t size() const { return Law == 4 ? grown : LruWindow::size(); }
+};
+
+}  // namespace
+
+TEST_CASE("SeenSet keeps the laws without a bound") {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    CHECK(pulse::conformance::dedup([] { return pulse::SeenSet{}; }, {.window = 1000, .capacity = 0, .seed = seed}) == "");
+  }
+}
+
+TEST_CASE("LruWindow keeps the laws at every small capacity and some large") {
+  for (const std::size_t capacity : {2U, 3U, 4U, 7U, 16U, 100U, 1000U, 4096U}) {
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      CAPTURE(capacity);
+      CHECK(pulse::conformance::dedup([&] { return pulse::LruWindow{capacity, seed * 77}; }, {.window = capacity / 2, .capacity = capacity, .seed = seed}) ==
+            "");
+    }
+  }
+}
+
+TEST_CASE("the suite catches each broken law") {
+  CHECK(pulse::conformance::dedup([] { return Broken<0>{}; }, {.window = 50, .capacity = 100}) != "");
+  CHECK(pulse::conformance::dedup([] { return Broken<1>{}; }, {.window = 50, .capacity = 100}) != "");
+  CHECK(pulse::conformance::dedup([] { return Broken<2>{}; }, {.window = 50, .capacity = 100}) != "");
+  CHECK(pulse::conformance::dedup([] { return Broken<3>{}; }, {.window = 50, .capacity = 100}) != "");
+  CHECK(pulse::conformance::dedup([] { return Broken<4>{}; }, {.window = 50, .capacity = 100}) != "");
+  CHECK(pulse::conformance::dedup([] { return Broken<5>{}; }, {.window = 50, .capacity = 100}) != "");
+  CHECK(pulse::conformance::dedup([] { return pulse::LruWindow{100}; }, {.window = 500, .capacity = 100}) != "");
+}
+
+TEST_CASE("an LruWindow forgets the least recently used, exactly") {
+  pulse::LruWindow window{3, 1};
+  for (const std::uint64_t n : {1U, 2U, 3U}) {
+    CHECK(window.claim(id(n)) == Claim::fresh);
+    window.commit(id(n));
+  }
+  CHECK(window.claim(id(1)) == Claim::done);  // refreshed: 2 is the oldest now
+  CHECK(window.claim(id(4)) == Claim::fresh);
+  window.commit(id(4));
+  CHECK(window.claim(id(1)) == Claim::done);
+  CHECK(window.claim(id(3)) == Claim::done);
+  CHECK(window.size() == 3);
+  CHECK(window.claim(id(2)) == Claim::fresh);
+}
+
+TEST_CASE("leases are never evicted: a window full of them says so") {
+  pulse::LruWindow window{2, 1};
+  CHECK(window.claim(id(1)) == Claim::fresh);
+  CHECK(window.claim(id(2)) == Claim::fresh);
+  CHECK(window.claim(id(3)) == Claim::unavailable);
+  CHECK(window.claim(id(1)) == Claim::leased);
+  window.release(id(2));
+  CHECK(window.claim(id(3)) == Claim::fresh);
+  CHECK(window.claim(id(1)) == Claim::leased);
+}
+
+TEST_CASE("the window is the capacity less the leases held") {
+  pulse::LruWindow window{4, 1};
+  CHECK(window.claim(id(1)) == Claim::fresh);  // held throughout
+  for (const std::uint64_t n : {2U, 3U, 4U}) {
+    CHECK(window.claim(id(n)) == Claim::fresh);
+    window.commit(id(n));
+  }
+  CHECK(window.claim(id(2)) == Claim::done);  // two others since: within 4 - 1
+  CHECK(window.claim(id(5)) == Claim::fresh);
+  CHECK(window.claim(id(3)) == Claim::fresh);  // it was the oldest of three
+}
+
+TEST_CASE("field bug 25: a failed event's redelivery is fresh, a handled one's is not") {
+  pulse::LruWindow window{8, 1};
+  CHECK(window.claim(id(1)) == Claim::fresh);
+  window.release(id(1));  // the handler failed
+  CHECK(window.claim(id(1)) == Claim::fresh);
+  window.commit(id(1));
+  CHECK(window.claim(id(1)) == Claim::done);
+}
+
+TEST_CASE("nothing is allocated after construction") {
+  pulse::LruWindow window{1000};
+  const long before = allocations;
+  for (std::uint64_t n = 0; n < 10'000; ++n) {
+    (void)window.claim(id(n));
+    (n % 7 == 0) ? window.release(id(n)) : window.commit(id(n));
+  }
+  CHECK(allocations == before);
+  CHECK(window.size() <= 1000);
+}
+
+TEST_CASE("a capacity out of bounds is refused with what is allowed") {
+  CHECK_THROWS_WITH_AS(pulse::LruWindow{0}, "LruWindow: the capacity is 0: allowed are 1 to 1073741824", std::invalid_argument);
+}
+
+TEST_CASE("ids that collide under one seed do not under another") {
+  const pulse::detail::SeededHash known{1};
+  const pulse::detail::SeededHash other{2};
+  int checked = 0;
+  int still = 0;
+  for (std::uint64_t n = 0; checked < 200; ++n) {
+    if ((known({n, ~n}) & 0xfff) == 0) {
+      ++checked;
+      still += (other({n, ~n}) & 0xfff) == 0 ? 1 : 0;
+    }
+  }
+  CHECK(still <= 3);
+}
+
+TEST_CASE("NoDedup handles everything") {
+  CHECK(pulse::NoDedup::claim(id(1)) == Claim::fresh);
+  pulse::NoDedup::commit(id(1));
+  CHECK(pulse::NoDedup::claim(id(1)) == Claim::fresh);
+  CHECK(pulse::NoDedup::size() == 0);
+}

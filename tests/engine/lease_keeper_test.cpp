@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#include "pulse/engine/lease_keeper.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstddef>
+#include <thread>
+
+#include "pulse/core/error.hpp"
+
+using namespace std::chrono_literals;
+
+namespace {
+
+struct FakeSubscription {
+  std::atomic<int> beats{0};
+  std::atomic<std::size_t> last{0};
+  std::size_t loses = ~std::size_t{0};
+
+  template <class Lost>
+  pulse::Status extend(std::size_t first, std::size_t end, Lost lost) {
+    last = end;
+    for (std::size_t i = first; i < end; ++i) {
+      if (i == loses) {
+        lost(i);
+      }
+    }
+    ++beats;
+    return {};
+  }
+};
+
+using Keeper = pulse::engine::LeaseKeeper<FakeSubscription, pulse::ManualClock>;
+
+void until(const auto& condition) {
+  while (!condition()) {
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("field bug 5: a long batch is extended every interval, whole, and asks to settle") {
+  pulse::ManualClock clock;
+  FakeSubscription subscription;
+  Keeper keeper{10s, 8, clock};
+  keeper.start();
+  keeper.open(subscription, 5);
+  CHECK_FALSE(keeper.settle_due());
+  for (int beat = 1; beat <= 3; ++beat) {
+    clock.advance(10s);
+    until([&] { return subscription.beats >= beat; });
+  }
+  CHECK(subscription.last == 5);
+  CHECK(subscription.beats == 3);
+  keeper.close();
+  CHECK(keeper.settle_due());
+  CHECK_FALSE(keeper.settle_due());
+}
+
+TEST_CASE("a lease that is lost is known as lost, and forgotten with the batch") {
+  pulse::ManualClock clock;
+  FakeSubscription subscription;
+  subscription.loses = 2;
+  Keeper keeper{10s, 8, clock};
+  keeper.start();
+  keeper.open(subscription, 4);
+  CHECK_FALSE(keeper.lost(2));
+  clock.advance(11s);
+  until([&] { return keeper.lost(2); });
+  CHECK_FALSE(keeper.lost(1));
+  CHECK(keeper.lost_flag(2).load());
+  keeper.close();
+  keeper.open(subscription, 4);
+  CHECK_FALSE(keeper.lost(2));
+  keeper.close();
+}
+
+TEST_CASE("nothing is extended after close") {
+  pulse::ManualClock clock;
+  FakeSubscription subscription;
+  Keeper keeper{10s, 8, clock};
+  keeper.start();
+  keeper.open(subscription, 4);
+  keeper.close();
+  clock.advance(100s);
+  std::this_thread::sleep_for(20ms);
+  CHECK(subscription.beats == 0);
+}
+
+TEST_CASE("without an interval there is no thread and no beat") {
+  pulse::ManualClock clock;
+  FakeSubscription subscription;
+  Keeper keeper{0ms, 8, clock};
+  keeper.start();
+  keeper.open(subscription, 4);
+  clock.advance(100s);
+  CHECK(subscription.beats == 0);
+  CHECK_FALSE(keeper.lost(0));
+  keeper.close();
+}

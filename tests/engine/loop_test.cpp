@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+#include "pulse/engine/loop.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+using namespace std::chrono_literals;
+using pulse::ErrorCode;
+using pulse::SteadyTime;
+using pulse::engine::Loop;
+using pulse::engine::LoopOptions;
+using pulse::engine::Step;
+
+namespace {
+
+const char* name(Step step) {
+  switch (step) {
+    case Step::receive: return "receive";
+    case Step::claim: return "claim";
+    case Step::subscribe: return "subscribe";
+    case Step::pause: return "pause";
+    case Step::drain: return "drain";
+    case Step::stopped: return "stopped";
+  }
+  return "?";
+}
+
+/// Runs a loop in virtual time against a scripted backend and writes down its steps.
+struct Host {
+  Loop loop;
+  SteadyTime now{1h};
+  std::string trace;
+
+  explicit Host(const LoopOptions& options = {}, std::uint64_t seed = 1) : loop(options, seed) {}
+
+  Step step() {
+    const auto action = loop.next(now);
+    trace += name(action.step);
+    trace += ' ';
+    return action.step;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("starts by looking for abandoned entries, then reads") {
+  Host host;
+  CHECK(host.step() == Step::claim);
+  host.loop.claimed(0, false, host.now);
+  CHECK(host.step() == Step::receive);
+  host.loop.received(10);
+  CHECK(host.step() == Step::receive);
+  CHECK(host.trace == "claim receive receive ");
+}
+
+TEST_CASE("a read never waits past the next claim") {
+  LoopOptions options;
+  options.wait = 60s;
+  options.claim_interval = 5s;
+  Host host{options};
+  host.step();
+  host.loop.claimed(0, false, host.now);
+  const auto action = host.loop.next(host.now);
+  CHECK(action.step == Step::receive);
+  CHECK(action.wait >= 4s);
+  CHECK(action.wait <= 6s);
+}
+
+TEST_CASE("field bug 4: claiming and reading take turns while abandoned entries last") {
+  Host host;
+  for (int i = 0; i < 3; ++i) {
+    CHECK(host.step() == Step::claim);
+    host.loop.claimed(100, true, host.now);
+    CHECK(host.step() == Step::receive);
+    host.loop.received(100);
+  }
+  host.step();
+  host.loop.claimed(1, false, host.now);
+  CHECK(host.step() == Step::receive);
+  CHECK(host.step() == Step::receive);
+}
+
+TEST_CASE("field bug 4: an idle group is asked for abandoned entries at a bounded rate") {
+  LoopOptions options;
+  options.claim_interval = 5s;
+  Host host{options};
+  int claims = 0;
+  for (const SteadyTime end = host.now + 100s; host.now < end; host.now += 10ms) {
+    const auto action = host.loop.next(host.now);
+    if (action.step == Step::claim) {
+      ++claims;
+      host.loop.claimed(0, false, host.now);
+    } else {
+      host.loop.received(0);
+    }
+  }
+  CHECK(claims >= 16);  // 100 s / 6 s
+  CHECK(claims <= 26);  // 100 s / 4 s + 1
+}
+
+TEST_CASE("an empty page in the middle of a scan goes on soon, not at once") {
+  Host host;
+  host.step();
+  host.loop.claimed(0, true, host.now);
+  CHECK(host.step() == Step::receive);
+  host.loop.received(0);
+  CHECK(host.step() == Step::receive);
+  host.now += 400ms;  // claim_interval / 20 and its jitter
+  CHECK(host.step() == Step::claim);
+}
+
+TEST_CASE("field bug 16: a backend that is down is asked ever more rarely, with jitter, at most every error_cap") {
+  LoopOptions options;
+  options.error_base = 50ms;
+  options.error_cap = 5s;
+  int calls = 0;
+  Host host{options};
+  const SteadyTime end = host.now + 60s;
+  while (host.now < end) {
+    const auto action = host.loop.next(host.now);
+    if (action.step == Step::pause) {
+      REQUIRE(action.wait > 0ms);
+      REQUIRE(action.wait <= 5001ms);
+      host.now += action.wait;
+    } else {
+      ++calls;
+      CHECK(host.loop.failed(ErrorCode::unavailable, host.now));
+    }
+  }
+  CHECK(calls >= 10);
+  CHECK(calls <= 80);
+}
+
+TEST_CASE("two consumers that lost the same server do not come back together") {
+  std::vector<std::chrono::milliseconds> pauses;
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    Host host{{}, seed};
+    for (int i = 0; i < 6; ++i) {
+      host.loop.failed(ErrorCode::unavailable, host.now);
+    }
+    pauses.push_back(host.loop.next(host.now).wait);
+  }
+  int different = 0;
+  for (const auto pause : pauses) {
+    different += pause != pauses.front() ? 1 : 0;
+  }
+  CHECK(different >= 5);
+}
+
+TEST_CASE("success ends the count of failures") {
+  Host host;
+  host.loop.failed(ErrorCode::unavailable, host.now);
+  host.loop.failed(ErrorCode::unavailable, host.now);
+  CHECK(host.loop.failures_in_a_row() == 2);
+  host.loop.received(0);
+  CHECK(host.loop.failures_in_a_row() == 0);
+}
+
+TEST_CASE("field bug 2: a lost group stops the loop by default") {
+  Host host;
+  CHECK_FALSE(host.loop.failed(ErrorCode::no_group, host.now));
+  CHECK(host.step() == Step::stopped);
+}
+
+TEST_CASE("field bug 2: a lost group is made anew by policy, after a pause, never in a spin") {
+  LoopOptions options;
+  options.group_lost = pulse::engine::GroupLost::recreate_at_beginning;
+  Host host{options};
+  CHECK(host.loop.failed(ErrorCode::no_group, host.now));
+  CHECK(host.step() == Step::pause);
+  host.now += 10s;
+  CHECK(host.step() == Step::subscribe);
+  host.loop.subscribed();
+  CHECK(host.step() == Step::claim);
+}
+
+TEST_CASE("errors that no patience mends end the loop") {
+  for (const ErrorCode code : {ErrorCode::denied, ErrorCode::config, ErrorCode::stopped}) {
+    Host host;
+    CHECK_FALSE(host.loop.failed(code, host.now));
+    CHECK(host.loop.stopped());
+  }
+}
+
+TEST_CASE("stopping drains within its deadline and stays stopped") {
+  LoopOptions options;
+  options.drain_deadline = 2s;
+  Host host{options};
+  host.loop.request_stop(host.now);
+  CHECK(host.loop.stopping());
+  host.now += 500ms;
+  const auto action = host.loop.next(host.now);
+  CHECK(action.step == Step::drain);
+  CHECK(action.wait == 1500ms);
+  host.loop.request_stop(host.now);  // asking twice does not extend it
+  host.now += 10s;
+  CHECK(host.loop.next(host.now).wait == 0ms);
+  host.loop.drained();
+  CHECK(host.step() == Step::stopped);
+}
+
+TEST_CASE("stopping does not wait for a pause after errors") {
+  Host host;
+  host.loop.failed(ErrorCode::unavailable, host.now);
+  host.loop.request_stop(host.now);
+  CHECK(host.step() == Step::drain);
+}
+
+TEST_CASE("options out of bounds are refused by name") {
+  const auto error = [](const LoopOptions& options, std::chrono::milliseconds deadline = 1ms, std::chrono::milliseconds heartbeat = 10s) {
+    const pulse::Status status = check(options, deadline, heartbeat);
+    return status ? std::string{} : status.error().message;
+  };
+  CHECK(error({}).empty());
+  LoopOptions options;
+  options.batch = 0;
+  CHECK(error(options).find("batch is 0: allowed are 1 to 65536") != std::string::npos);
+  options.batch = 65537;
+  CHECK(error(options).find("batch is 65537") != std::string::npos);
+  options = {};
+  options.wait = -1ms;
+  CHECK(error(options).find("wait") != std::string::npos);
+  options = {};
+  options.claim_idle = 0ms;
+  CHECK(error(options).find("claim_idle") != std::string::npos);
+  options = {};
+  CHECK(error(options, 1ms, 20s).find("half of claim_idle") != std::string::npos);
+}
+
+TEST_CASE("field bug 6: entries that would age past claim_idle in the queue here are an error at start") {
+  LoopOptions options;
+  options.batch = 100;
+  options.claim_idle = 30s;
+  CHECK_FALSE(check(options, 300ms, 0ms));
+  CHECK(check(options, 299ms, 0ms));
+  CHECK(check(options, 10s, 10s));  // a heartbeat keeps them young
+}

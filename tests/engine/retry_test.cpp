@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#include "pulse/engine/retry.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+
+#include "pulse/detail/random.hpp"
+
+using namespace std::chrono_literals;
+
+TEST_CASE("backoff doubles, is capped and never overflows") {
+  CHECK(pulse::ExponentialBackoff::bounded(100ms, 30'000ms, 1) == 100);
+  CHECK(pulse::ExponentialBackoff::bounded(100ms, 30'000ms, 2) == 200);
+  CHECK(pulse::ExponentialBackoff::bounded(100ms, 30'000ms, 4) == 800);
+  CHECK(pulse::ExponentialBackoff::bounded(100ms, 30'000ms, 10) == 30'000);
+  CHECK(pulse::ExponentialBackoff::bounded(100ms, 30'000ms, ~std::uint64_t{0}) == 30'000);
+  CHECK(pulse::ExponentialBackoff::bounded(0ms, 0ms, 3) == 1);
+}
+
+TEST_CASE("a delay is between half and the whole of its step, and spreads") {
+  constexpr pulse::ExponentialBackoff backoff{};
+  pulse::detail::SplitMix64 random{7};
+  std::int64_t least = 1'000'000;
+  std::int64_t most = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const auto delay = backoff.delay(3, random()).count();
+    REQUIRE(delay >= 200);
+    REQUIRE(delay <= 400);
+    least = delay < least ? delay : least;
+    most = delay > most ? delay : most;
+  }
+  CHECK(least < 220);
+  CHECK(most > 380);
+}
+
+static_assert(pulse::RetryPolicy<pulse::ExponentialBackoff>);

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#include "pulse/runtime.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "pulse/backend/in_memory.hpp"
+#include "pulse/dedup/lru_window.hpp"
+#include "pulse/publisher.hpp"
+
+using namespace std::chrono_literals;
+
+namespace {
+
+using Bus = pulse::InMemoryBackend<pulse::Envelope<pulse::FeedbackEvent>>;
+
+struct Rates {
+  std::atomic<double> scale{1};
+  std::atomic<int> applied{0};
+  void apply(const pulse::RateAdjustment& adjustment) {
+    scale = adjustment.scale;
+    ++applied;
+  }
+};
+
+pulse::FeedbackEvent event(pulse::BackpressureLevel level) {
+  pulse::FeedbackEvent made;
+  made.coordinator_id = "c";
+  made.level = level;
+  made.ts = pulse::epoch_seconds(pulse::SystemClock::wall());
+  return made;
+}
+
+void until(const auto& condition) {
+  while (!condition()) {
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+pulse::PulseConfig config(const char* backend) {
+  pulse::PulseConfig made;
+  made.backend = backend;
+  return made;
+}
+
+}  // namespace
+
+TEST_CASE("the runtime consumes on a thread of its own and stops within its deadline") {
+  Bus bus;
+  Rates rates;
+  pulse::NoMetrics metrics;
+  pulse::Runtime runtime{config("inmem"), pulse::backends(pulse::backend<"inmem">(bus)), pulse::LruWindow{64}, metrics, rates};
+  CHECK_FALSE(runtime.health().live);
+  REQUIRE(runtime.start());
+  CHECK(runtime.mode() == pulse::RuntimeMode::consumer);
+  pulse::Publisher publisher{bus, pulse::stream_key(pulse::feedback_stream)};
+  REQUIRE(publisher.publish(event(pulse::BackpressureLevel::hard)));
+  until([&] { return rates.applied == 1; });
+  CHECK(rates.scale == 0.0);
+  until([&] { return runtime.health().ready; });
+  CHECK(runtime.health().backend == "inmem");
+  CHECK(runtime.stop());
+  CHECK(runtime.mode() == pulse::RuntimeMode::stopped);
+  REQUIRE(publisher.publish(event(pulse::BackpressureLevel::ok)));
+  CHECK(rates.applied == 1);
+}
+
+TEST_CASE("the namespace is part of the stream's key") {
+  Bus bus;
+  Rates rates;
+  pulse::NoMetrics metrics;
+  pulse::PulseConfig named = config("inmem");
+  named.name_space = "prod";
+  pulse::Runtime runtime{named, pulse::backends(pulse::backend<"inmem">(bus)), pulse::LruWindow{64}, metrics, rates};
+  REQUIRE(runtime.start());
+  pulse::Publisher publisher{bus, "mdp:prod.telemetry.feedback"};
+  REQUIRE(publisher.publish(event(pulse::BackpressureLevel::soft)));
+  until([&] { return rates.applied == 1; });
+  CHECK(rates.scale == 0.5);
+  CHECK(runtime.stop());
+}
+
+TEST_CASE("an unknown backend is an error that lists what there is") {
+  Bus bus;
+  Rates rates;
+  pulse::NoMetrics metrics;
+  pulse::Runtime runtime{config("kafka"), pulse::backends(pulse::backend<"inmem">(bus)), pulse::LruWindow{64}, metrics, rates};
+  const auto started = runtime.start();
+  REQUIRE_FALSE(started);
+  CHECK(started.error().code == pulse::ErrorCode::config);
+  CHECK(started.error().message == "EVENT_BUS_BACKEND is \"kafka\": compiled in are inmem");
+}
+
+TEST_CASE("a backend that cannot be had is an error by default, and the bus by explicit choice") {
+  Bus bus;
+  Rates rates;
+  pulse::NoMetrics metrics;
+  int asked = 0;
+  const auto absent = [&](const pulse::PulseConfig&) -> pulse::Result<std::unique_ptr<Bus>> {
+    ++asked;
+    return pulse::Error{pulse::ErrorCode::unavailable, "connection refused"};
+  };
+  const auto both = pulse::backends(pulse::backend<"inmem">(bus), pulse::backend<"redis">(absent));
+  pulse::Runtime strict{config("redis"), both, pulse::LruWindow{64}, metrics, rates};
+  const auto started = strict.start();
+  REQUIRE_FALSE(started);
+  CHECK(started.error().message == "connection refused");
+
+  pulse::RuntimeOptions options;
+  options.degrade_to_bus = true;
+  pulse::Runtime degraded{config("redis"), both, pulse::LruWindow{64}, metrics, rates, options};
+  REQUIRE(degraded.start());
+  CHECK(degraded.mode() == pulse::RuntimeMode::bus);
+  CHECK(degraded.health().degraded);
+  CHECK(degraded.health().detail == "connection refused");
+  CHECK(asked == 2);
+
+  pulse::Runtime other{config("inmem"), both, pulse::LruWindow{64}, metrics, rates};
+  REQUIRE(other.start());
+  CHECK(asked == 2);  // a backend that is not picked is never made
+}
+
+TEST_CASE("disabled, the bus drives the same handling") {
+  Bus bus;
+  Rates rates;
+  pulse::NoMetrics metrics;
+  pulse::PulseConfig disabled = config("kafka");  // not even looked at
+  disabled.enabled = false;
+  pulse::Runtime runtime{disabled, pulse::backends(pulse::backend<"inmem">(bus)), pulse::LruWindow{64}, metrics, rates};
+  REQUIRE(runtime.start());
+  CHECK(runtime.mode() == pulse::RuntimeMode::bus);
+  runtime.bus().publish(event(pulse::BackpressureLevel::soft));
+  CHECK(rates.scale == 0.5);
+  CHECK(runtime.health().ready);
+  CHECK(runtime.stop());
+  runtime.bus().publish(event(pulse::BackpressureLevel::hard));
+  CHECK(rates.scale == 0.5);
+}
+
+TEST_CASE("a handler that does not return is reported at the deadline, not waited for") {
+  Bus bus;
+  struct Stuck {
+    std::atomic<bool> entered{false};
+    std::atomic<bool> leave{false};
+    void apply(const pulse::RateAdjustment&) {
+      entered = true;
+      until([&] { return leave.load(); });
+    }
+  } stuck;
+  pulse::NoMetrics metrics;
+  pulse::RuntimeOptions options;
+  options.consumer.loop.drain_deadline = 10ms;
+  pulse::Runtime runtime{config("inmem"), pulse::backends(pulse::backend<"inmem">(bus)), pulse::LruWindow{64}, metrics, stuck, options};
+  REQUIRE(runtime.start());
+  pulse::Publisher publisher{bus, pulse::stream_key(pulse::feedback_stream)};
+  REQUIRE(publisher.publish(event(pulse::BackpressureLevel::hard)));
+  until([&] { return stuck.entered.load(); });
+  const auto stopped = runtime.stop(10ms);
+  REQUIRE_FALSE(stopped);
+  CHECK(stopped.error().message.find("handler") != std::string::npos);
+  stuck.leave = true;
+}
+
+TEST_CASE("starting twice is an error") {
+  Bus bus;
+  Rates rates;
+  pulse::NoMetrics metrics;
+  pulse::Runtime runtime{config("inmem"), pulse::backends(pulse::backend<"inmem">(bus)), pulse::LruWindow{64}, metrics, rates};
+  REQUIRE(runtime.start());
+  CHECK_FALSE(runtime.start());
+}

@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Everything that must hold before a change lands. Called by `./dev check`, which has installed what it needs.
+set -u
+cd "$(dirname "$0")/../.."
+mkdir -p .build
+PULSE_COUNTS=$PWD/.build/counts
+export PULSE_COUNTS
+: >"$PULSE_COUNTS"
+failed=0
+
+step() { # step NAME COMMAND...: one line, and a case of its own in the count unless the command counts for itself
+  name=$1
+  shift
+  printf '== %s\n' "$name"
+  before=$(wc -l <"$PULSE_COUNTS")
+  if "$@" </dev/null; then ok=1; else ok=0; failed=1; printf '== FAILED: %s\n' "$name"; fi
+  if [ "$(wc -l <"$PULSE_COUNTS")" = "$before" ]; then echo "$ok $((1 - ok))" >>"$PULSE_COUNTS"; fi
+}
+
+variant() { # variant DIR CXX [meson options] -- [meson test options]
+  dir=.build/$1
+  cxx=$2
+  shift 2
+  options=
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do options="$options $1"; shift; done
+  [ $# -gt 0 ] && shift
+  # shellcheck disable=SC2086
+  [ -f "$dir/build.ninja" ] || CXX=$cxx meson setup "$dir" $options >"$dir.log" 2>&1 || { cat "$dir.log"; return 1; }
+  # shellcheck disable=SC2086
+  meson compile -C "$dir" ${TARGETS:-} >"$dir.log" 2>&1 || { cat "$dir.log"; return 1; }
+  meson test -C "$dir" --print-errorlogs --no-rebuild "$@"
+}
+
+format() {
+  git ls-files '*.hpp' '*.cpp' | grep -v '^tests/compile_fail/' | xargs clang-format-19 --dry-run --Werror
+}
+
+tidy() {
+  printf '#include <pulse/pulse.hpp>\n#include <pulse/codec/json_schema.hpp>\n#include <pulse/metrics/prometheus_text.hpp>\n' >.build/tidy.cpp
+  clang-tidy-19 --quiet --warnings-as-errors='*' --header-filter='include/pulse/.*' .build/tidy.cpp -- -std=c++20 -Iinclude
+}
+
+packaging() { # an installed copy, used through pkg-config; and the checkout, used as a subproject
+  work=$(mktemp -d)
+  meson setup "$work/build" -Dtests=false -Dexamples=false --prefix "$work/usr" >/dev/null && meson install -C "$work/build" >/dev/null || return 1
+  printf '#include <pulse/pulse.hpp>\nint main() { return pulse::version.major; }\n' >"$work/main.cpp"
+  # shellcheck disable=SC2046
+  g++ -std=c++20 "$work/main.cpp" -o "$work/main" $(PKG_CONFIG_PATH=$work/usr/share/pkgconfig pkg-config --cflags --libs pulse) -pthread && "$work/main" || return 1
+  if [ "$(cd include && find pulse -name '*.hpp' | sort)" != "$(cd "$work/usr/include" && find pulse -name '*.hpp' | sort)" ]; then
+    echo 'the installed headers are not those of the tree'
+    return 1
+  fi
+  mkdir -p "$work/user/subprojects"
+  ln -s "$PWD" "$work/user/subprojects/pulse"
+  cp "$work/main.cpp" "$work/user/"
+  printf "project('user', 'cpp', default_options: ['cpp_std=c++20'])\nexecutable('user', 'main.cpp', dependencies: dependency('pulse', fallback: ['pulse', 'pulse_dep']))\n" >"$work/user/meson.build"
+  meson setup "$work/user/build" "$work/user" --force-fallback-for=pulse >/dev/null && meson compile -C "$work/user/build" >/dev/null && "$work/user/build/user" || return 1
+  rm -rf "$work"
+}
+
+step 'as README.md says: ./dev test' ./dev test
+step 'g++ 12, warnings are errors' variant gcc g++-12 -Dwerror=true
+step 'clang 19, warnings are errors' variant clang clang++-19 -Dwerror=true
+step 'address and undefined behaviour sanitizers' variant asan clang++-19 -Db_sanitize=address,undefined -Db_lundef=false -- --suite unit
+# Where there are threads; the programs that count allocations replace operator new, which this sanitizer does itself.
+TARGETS='test_engine test_consumer test_backend test_control test_metrics test_runtime'
+step 'thread sanitizer' variant tsan clang++-19 -Db_sanitize=thread -Db_lundef=false -Dexamples=false -- engine consumer backend control metrics runtime
+TARGETS=
+step 'format' format
+step 'tidy' tidy
+step 'packaging' packaging
+
+awk '{p += $1; f += $2} END {print p + 0 " passed, " f + 0 " failed"}' "$PULSE_COUNTS"
+exit $failed

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""The tree's own rules: layers, length, licence line, what an umbrella may pull in, and that the project speaks of itself alone."""
+import pathlib
+import re
+import sys
+
+root = pathlib.Path(sys.argv[1])
+include = root / "include"
+LAYER = {"detail": 0, "core": 1, "concept": 2, "backend": 3, "dedup": 3, "metrics": 3, "control": 3, "codec": 3, "engine": 4, "ext": 9}
+TOP = {"fwd.hpp": 0, "version.hpp": 0, "consumer_options.hpp": 5, "consumer_parts.hpp": 5, "consumer_loop.hpp": 5, "consumer.hpp": 5, "publisher.hpp": 5, "runtime.hpp": 5, "pulse.hpp": 6}
+OPT_IN = re.compile(r"conformance|/ext/")
+bad = 0
+
+
+def report(name, problems):
+    global bad
+    if problems:
+        bad += 1
+        print(f"not ok {name}")
+        for problem in problems:
+            print("  " + problem)
+    else:
+        print(f"ok {name}")
+
+
+def layer(path):
+    parts = pathlib.PurePosixPath(path).parts
+    return TOP[parts[1]] if len(parts) == 2 else LAYER[parts[1]]
+
+
+def family(path):
+    parts = pathlib.PurePosixPath(path).parts
+    return parts[1] if len(parts) > 2 else "top"
+
+
+headers = sorted(p.relative_to(include).as_posix() for p in include.rglob("*.hpp"))
+includes = {h: re.findall(r'#include [<"](pulse/[^>"]+)[>"]', (include / h).read_text()) for h in headers}
+
+problems = []
+for header in headers:
+    for wanted in includes[header]:
+        if wanted not in includes:
+            problems.append(f"{header} includes {wanted}, which does not exist")
+        elif family(wanted) == family(header):
+            continue
+        elif layer(wanted) >= layer(header):
+            problems.append(f"{header} (layer {layer(header)}) includes {wanted} (layer {layer(wanted)})")
+report("a header includes lower layers or its own family only", problems)
+
+reached = set()
+todo = ["pulse/pulse.hpp"]
+while todo:
+    header = todo.pop()
+    if header not in reached:
+        reached.add(header)
+        todo += includes.get(header, [])
+problems = []
+for header in sorted(reached):
+    for third in re.findall(r"#include <([a-z_]+)/[^>]*>", (include / header).read_text()):
+        if third not in ("boost", "pulse"):
+            problems.append(f"{header} includes <{third}/...>")
+    for boost in re.findall(r"#include <(boost/[^>]*)>", (include / header).read_text()):
+        if not boost.startswith("boost/hana/"):
+            problems.append(f"{header} includes <{boost}>: only fine-grained Hana")
+report("pulse.hpp pulls in nothing but the standard library and fine-grained Hana", problems)
+report("pulse.hpp pulls in no opt-in header", [h for h in sorted(reached) if OPT_IN.search(h)])
+
+report("no header is over 350 lines", [f"{h}: {n}" for h in headers if (n := len((include / h).read_text().splitlines())) > 350])
+
+tracked = [p for d in ("include", "tests", "benchmarks", "docs") for p in (root / d).rglob("*") if p.suffix in (".hpp", ".cpp", ".py")]
+report("every source has its licence line", [str(p.relative_to(root)) for p in tracked if "SPDX-License-Identifier: MIT" not in p.read_text()[:200]])
+report("headers have #pragma once", [h for h in headers if "#pragma once" not in (include / h).read_text()])
+
+words = re.compile("|".join(["TO" + "DO", "FIX" + "ME", r"\.\./sha" + "red", "/wo" + "rk/", "sub" + "agent"]))
+problems = []
+for path in tracked + list(root.glob("*.md")) + list((root / "docs").rglob("*.md")):
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        if words.search(line):
+            problems.append(f"{path.relative_to(root)}:{number}: {line.strip()[:100]}")
+report("nothing unfinished, nothing foreign", problems)
+sys.exit(1 if bad else 0)

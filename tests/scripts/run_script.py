@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+"""Runs a script test and adds its counts to the file that PULSE_COUNTS names. A script prints one line "ok NAME" or "not ok NAME" a case."""
+import os
+import subprocess
+import sys
+
+done = subprocess.run([sys.executable, *sys.argv[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+sys.stdout.write(done.stdout)
+lines = done.stdout.splitlines()
+passed = sum(line.startswith("ok ") for line in lines)
+failed = sum(line.startswith("not ok ") for line in lines)
+skipped = sum(line.startswith("skipped") for line in lines)
+if (done.returncode != 0 and failed == 0) or passed + failed + skipped == 0:
+    failed += 1
+if "PULSE_COUNTS" in os.environ:
+    with open(os.environ["PULSE_COUNTS"], "a") as out:
+        out.write(f"{passed} {failed}\n")
+sys.exit(1 if failed else 0)

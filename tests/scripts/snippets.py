@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Every C++ block of README.md and docs/ compiles. usage: snippets.py ROOT -- COMPILER...
+
+A block with int main is a program of its own; one that follows the comment <!-- body --> is put into a function after the includes and
+declarations of the page's programs; other blocks must be marked <!-- sketch --> (a shape, not code)."""
+import pathlib
+import re
+import subprocess
+import sys
+
+split = sys.argv.index("--")
+root = pathlib.Path(sys.argv[1])
+compiler = sys.argv[split + 1:]
+bad = 0
+for page in [root / "README.md", *sorted((root / "docs").rglob("*.md"))]:
+    for number, match in enumerate(re.finditer(r"(?:<!-- (\w+) -->\n)?```cpp\n(.*?)```", page.read_text(), re.S), 1):
+        mark, code = match[1], match[2]
+        name = f"{page.relative_to(root)} block {number}"
+        if mark == "sketch":
+            continue
+        if "int main" not in code:
+            lines = code.splitlines()
+            heads = [line for line in lines if line.startswith("#include")]
+            rest = [line for line in lines if not line.startswith("#include")]
+            code = "#include <pulse/pulse.hpp>\n" + "\n".join(heads) + "\n[[maybe_unused]] static void snippet() {\n" + "\n".join(rest) + "\n}\nint main() {}\n" \
+                if mark == "body" else "#include <pulse/pulse.hpp>\n" + code + "\nint main() {}\n"
+        done = subprocess.run([*compiler, "-std=c++20", "-Wall", "-Wextra", "-fsyntax-only", f"-I{root / 'include'}", "-x", "c++", "-"],
+                              input=code, text=True, capture_output=True)
+        if done.returncode != 0:
+            bad += 1
+            print(f"not ok {name}\n{done.stderr[:1500]}")
+        else:
+            print(f"ok {name}")
+sys.exit(1 if bad else 0)
