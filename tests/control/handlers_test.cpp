@@ -13,7 +13,7 @@ using pulse::Verdict;
 namespace {
 
 pulse::DeliveryContext context_of(const pulse::EnvelopeHeader& header, std::uint64_t deliveries) {
-  return pulse::DeliveryContext{{&header, "stream", {}, {}, deliveries, false, nullptr, nullptr}};
+  return pulse::DeliveryContext{{.envelope = &header, .stream = "stream", .delivery_count = deliveries}};
 }
 
 }  // namespace
