@@ -47,10 +47,11 @@ class JsonCodec {
       buffer_.reserve(2 * data.size());  // views look into it, so it must not move: a payload before its meta is read twice
     }
     bool warned = false;
-    const bool whole = data.size() <= options_.limits.max_bytes ? document(in, data, envelope, error, warned) : in.fail("longer than allowed");
-    if (!whole) {
+    const bool whole = data.size() <= options_.limits.max_bytes ? document(in, envelope, error, warned)
+                                                                : in.fail(data.data() + options_.limits.max_bytes, "longer than allowed") != nullptr;
+    if (!whole) [[unlikely]] {
       error.result = DecodeResult::malformed;
-      error.text = std::string(in.problem) + " (at byte " + std::to_string(in.offset()) + " of " + std::to_string(data.size()) + ")";
+      error.text = std::string(in.problem) + " (at byte " + std::to_string(in.offset(in.where)) + " of " + std::to_string(data.size()) + ")";
     } else if (error.result == DecodeResult::ok && warned) {
       error.result = DecodeResult::warned;
     }
@@ -63,71 +64,44 @@ class JsonCodec {
   }
 
  private:
-  enum Member : unsigned { ts = 1, key = 2, meta = 4, payload = 8, id = 16 };
-  enum MetaMember : unsigned { schema_id = 1, track = 2, headers = 4, hash = 8 };
+  enum Member : unsigned { ts = 1, meta = 4, payload = 8 };  // bits of what `document` has seen
+  template <FixedString Name>
+  struct Called {
+    static constexpr std::string_view name = Name.view();
+  };
 
   template <class Payload, class Text>
-  bool document(detail::JsonScanner& in, std::string_view data, Envelope<Payload, Text>& envelope, DecodeError& error, bool& warned) {
-    unsigned seen = 0;
+  bool document(detail::JsonScanner& in, Envelope<Payload, Text>& envelope, DecodeError& error, bool& warned) {
+    std::uint64_t seen = 0;
     const char* later = nullptr;  // a payload met before its schema was known
     envelope.key.reset();
     envelope.id.reset();
-    in.space();
-    if (!in.take('{', "an envelope is an object")) {
+    const char* at = in.open();
+    if (at == nullptr) {
       return false;
     }
-    const auto once = [&](Member member) { return (seen & member) == 0 ? (seen |= member, true) : in.fail("a member that decides meaning appears twice"); };
-    while (in.peek() != '}') {
-      std::string_view name;
-      if (in.peek() != '"') {
-        return in.fail(in.done() ? "the text ends too early" : "a member's name was expected");
+    const auto read_or_keep = [&](const char* value) {
+      if (std::is_same_v<events_of_t<Payload>, Events<Payload>> || (seen & meta) != 0) {
+        return read_payload(in, value, envelope, error, warned);
       }
-      if (!in.string(name, buffer_) || !in.take(':', "':' was expected")) {
-        return false;
-      }
-      bool ok;
-      if (name == "ts") {
-        ok = once(ts) && number(in, envelope.ts);
-      } else if (name == "key") {
-        ok = once(key) && text_or_null(in, envelope.key, "key must be a string or null");
-      } else if (name == "id") {
-        ok = once(id) && text_or_null(in, envelope.id, "id must be a string or null");
-      } else if (name == "meta") {
-        ok = once(meta) && read_meta(in, envelope.meta, error);
-      } else if (name == "payload") {
-        ok = once(payload);
-        if (ok && (std::is_same_v<events_of_t<Payload>, Events<Payload>> || (seen & meta) != 0)) {
-          ok = read_payload(in, envelope, error, warned);
-        } else if (ok) {
-          later = in.at;
-          ok = in.skip(buffer_, 1);
-        }
-      } else {
-        ok = in.skip(buffer_, 1);
-      }
-      if (!ok) {
-        return false;
-      }
-      in.space();
-      if (in.peek() == '}') {
-        break;
-      }
-      if (!in.take(',', "',' or '}' was expected") || in.peek() == '}') {
-        return in.problem != nullptr ? false : in.fail("a member's name was expected");
-      }
-    }
-    ++in.at;
-    in.space();
-    if (!in.done()) {
-      return in.fail("bytes after the envelope");
+      later = value;
+      return in.skip(value, buffer_, 1);
+    };
+    at = in.members(
+        at, buffer_, seen, [&](const char* value, std::string_view) { return in.skip(value, buffer_, 1); },
+        detail::JsonMember{Called<"ts">{}, [&](const char* value) { return number(in, value, envelope.ts); }},
+        detail::JsonMember{Called<"key">{}, [&](const char* value) { return text_or_null(in, value, envelope.key, "key must be a string or null"); }},
+        detail::JsonMember{Called<"meta">{}, [&](const char* value) { return read_meta(in, value, envelope.meta, error); }},
+        detail::JsonMember{Called<"payload">{}, read_or_keep},
+        detail::JsonMember{Called<"id">{}, [&](const char* value) { return text_or_null(in, value, envelope.id, "id must be a string or null"); }});
+    if (at == nullptr || in.close(at) == nullptr) {
+      return false;
     }
     if ((seen & (ts | meta | payload)) != (ts | meta | payload)) {
-      return in.fail((seen & ts) == 0 ? "ts is missing" : (seen & meta) == 0 ? "meta is missing" : "payload is missing");
+      return in.fail(at, (seen & ts) == 0 ? "ts is missing" : (seen & meta) == 0 ? "meta is missing" : "payload is missing") != nullptr;
     }
     if (later != nullptr) {
-      detail::JsonScanner again{data, options_.limits.max_depth};
-      again.at = later;
-      (void)read_payload(again, envelope, error, warned);  // its grammar was checked when it was skipped
+      (void)read_payload(in, later, envelope, error, warned);  // its grammar was checked when it was skipped
     }
     if (error.result == DecodeResult::ok || std::is_same_v<events_of_t<Payload>, Events<Payload>>) {
       check_schema(envelope, error);
@@ -139,26 +113,29 @@ class JsonCodec {
   }
 
   template <class Payload, class Text>
-  bool read_payload(detail::JsonScanner& in, Envelope<Payload, Text>& envelope, DecodeError& error, bool& warned) {
-    return read_one_of(in, envelope, error, warned, events_of_t<Payload>{});
+  const char* read_payload(detail::JsonScanner& in, const char* at, Envelope<Payload, Text>& envelope, DecodeError& error, bool& warned) {
+    return read_one_of(in, at, envelope, error, warned, events_of_t<Payload>{});
   }
 
   template <class Env, class E>
-  bool read_one_of(detail::JsonScanner& in, Env& envelope, DecodeError& error, bool& warned, Events<E>) {
-    return read_event(in, envelope.payload, error, warned);
+  const char* read_one_of(detail::JsonScanner& in, const char* at, Env& envelope, DecodeError& error, bool& warned, Events<E>) {
+    return read_event(in, at, envelope.payload, error, warned);
   }
   template <class Env, class... E>
-  bool read_one_of(detail::JsonScanner& in, Env& envelope, DecodeError& error, bool& warned, Events<E...>) {
-    bool ok = true;
-    const bool known = ((envelope.meta.schema_id == schema_id_of<E> && (ok = read_event(in, envelope.payload.template emplace<E>(), error, warned),
-                                                                        upcast_v1(envelope.meta, envelope.payload.template emplace<E>()), true)) ||
-                        ...);
-    return known ? ok : in.skip(buffer_, 1);
+  const char* read_one_of(detail::JsonScanner& in, const char* at, Env& envelope, DecodeError& error, bool& warned, Events<E...>) {
+    const char* past = nullptr;
+    const auto read = [&](auto& event) {
+      past = read_event(in, at, event, error, warned);
+      upcast_v1(envelope.meta, event);
+      return true;
+    };
+    const bool known = ((envelope.meta.schema_id == schema_id_of<E> && read(envelope.payload.template emplace<E>())) || ...);
+    return known ? past : in.skip(at, buffer_, 1);
   }
 
   template <class Event>
-  bool read_event(detail::JsonScanner& in, Event& event, DecodeError& error, bool& warned) {
-    return detail::EventReader<Event>{in, buffer_, error, warned, options_.enforcement == Enforcement::strict}.read(event);
+  const char* read_event(detail::JsonScanner& in, const char* at, Event& event, DecodeError& error, bool& warned) {
+    return detail::EventReader<Event>{in, buffer_, error, warned, options_.enforcement == Enforcement::strict}.read(at, event);
   }
 
   template <class Meta, class Event>
@@ -187,147 +164,101 @@ class JsonCodec {
     }
   }
 
-  bool number(detail::JsonScanner& in, double& out) {
-    detail::JsonNumber number;
-    const char* const past = detail::scan_number(in.at, in.end(), number);
-    if (past == nullptr || !detail::to_double(number, out)) {
-      return in.fail("ts must be a number");
+  static const char* number(detail::JsonScanner& in, const char* at, double& out) {
+    const char* past = detail::scan_fast(at, in.end(), out);
+    if (past == nullptr) [[unlikely]] {
+      detail::JsonNumber number;
+      past = detail::scan_number(at, in.end(), number);
+      if (past == nullptr || !detail::to_double(number, out)) {
+        return in.fail(at, "ts must be a number");
+      }
     }
-    in.at = past;
-    return true;
+    return past;
   }
 
   template <class Text>
-  bool text(detail::JsonScanner& in, Text& out, const char* otherwise) {
-    if (in.peek() != '"') {
-      return in.fail(otherwise);
+  const char* text(detail::JsonScanner& in, const char* at, Text& out, const char* otherwise) {
+    if (*at != '"') {
+      return in.fail(at, otherwise);
     }
     std::string_view read;
-    if (!in.string(read, buffer_)) {
-      return false;
+    at = in.string(at, read, buffer_);
+    if (at != nullptr) {
+      out = read;
     }
-    out = read;
-    return true;
+    return at;
   }
   template <class Text>
-  bool text_or_null(detail::JsonScanner& in, Nullable<Text>& out, const char* otherwise) {
-    return in.peek() == 'n' ? (out.reset(), in.literal("null")) : text(in, out.emplace(), otherwise);
+  const char* text_or_null(detail::JsonScanner& in, const char* at, Nullable<Text>& out, const char* otherwise) {
+    return *at == 'n' ? (out.reset(), in.literal(at, "null")) : text(in, at, out.emplace(), otherwise);
   }
 
   template <class Text>
-  bool read_meta(detail::JsonScanner& in, BasicEventMeta<Text>& out, DecodeError& error) {
-    unsigned seen = 0;
+  const char* read_meta(detail::JsonScanner& in, const char* at, BasicEventMeta<Text>& out, DecodeError& error) {
+    std::uint64_t seen = 0;
     out.track = Track::v1;
     out.headers.clear();
     out.hash.reset();
-    if (!in.take('{', "meta must be an object")) {
-      return false;
+    if (*at != '{') {
+      return in.fail(at, "meta must be an object");
     }
-    const auto once = [&](MetaMember member) { return (seen & member) == 0 ? (seen |= member, true) : in.fail("a member that decides meaning appears twice"); };
-    while (in.peek() != '}') {
-      std::string_view name;
-      if (in.peek() != '"') {
-        return in.fail("a member's name was expected");
-      }
-      if (!in.string(name, buffer_) || !in.take(':', "':' was expected")) {
-        return false;
-      }
-      bool ok;
-      if (name == "schema_id") {
-        ok = once(schema_id) && text(in, out.schema_id, "meta.schema_id must be a string");
-      } else if (name == "track") {
-        ok = once(track) && read_track(in, out.track, error);
-      } else if (name == "headers") {
-        ok = once(headers) && read_headers(in, out.headers, error);
-      } else if (name == "hash") {
-        ok = once(hash) && text_or_null(in, out.hash, "meta.hash must be a string or null");
-      } else {
-        ok = in.skip(buffer_, 2);
-      }
-      if (!ok) {
-        return false;
-      }
-      in.space();
-      if (in.peek() == '}') {
-        break;
-      }
-      if (!in.take(',', "',' or '}' was expected") || in.peek() == '}') {
-        return in.problem != nullptr ? false : in.fail("a member's name was expected");
-      }
-    }
-    ++in.at;
-    return (seen & schema_id) != 0 || in.fail("meta.schema_id is missing");
+    at = in.members(
+        at, buffer_, seen, [&](const char* value, std::string_view) { return in.skip(value, buffer_, 2); },
+        detail::JsonMember{Called<"schema_id">{}, [&](const char* value) { return text(in, value, out.schema_id, "meta.schema_id must be a string"); }},
+        detail::JsonMember{Called<"track">{}, [&](const char* value) { return read_track(in, value, out.track, error); }},
+        detail::JsonMember{Called<"headers">{}, [&](const char* value) { return read_headers(in, value, out.headers, error); }},
+        detail::JsonMember{Called<"hash">{}, [&](const char* value) { return text_or_null(in, value, out.hash, "meta.hash must be a string or null"); }});
+    return at == nullptr || (seen & 1) != 0 ? at : in.fail(at, "meta.schema_id is missing");
   }
 
-  static void invalid(DecodeError& error, const char* text) {
+  [[gnu::cold]] static void invalid(DecodeError& error, const char* text) {
     if (error.result == DecodeResult::ok) {
       error.result = DecodeResult::invalid;
       error.text = text;
     }
   }
 
-  bool read_track(detail::JsonScanner& in, Track& out, DecodeError& error) {
-    std::string_view name;
-    if (in.peek() != '"') {
+  const char* read_track(detail::JsonScanner& in, const char* at, Track& out, DecodeError& error) {
+    if (*at != '"') {
       invalid(error, "meta.track: found no string, allowed: v1, v2");
-      return in.skip(buffer_, 2);
+      return in.skip(at, buffer_, 2);
     }
-    if (!in.string(name, buffer_)) {
-      return false;
-    }
-    if (!value_of(name, out)) {
+    std::string_view name;
+    at = in.string(at, name, buffer_);
+    if (at != nullptr && !value_of(name, out)) {
       invalid(error, "meta.track: found an unknown track, allowed: v1, v2");
     }
-    return true;
+    return at;
   }
 
   template <class Text>
-  bool read_headers(detail::JsonScanner& in, BasicHeaders<Text>& out, DecodeError& error) {
-    if (in.peek() != '{') {
+  const char* read_headers(detail::JsonScanner& in, const char* at, BasicHeaders<Text>& out, DecodeError& error) {
+    if (*at != '{') {
       invalid(error, "meta.headers: found no object, allowed: an object of strings");
-      return in.skip(buffer_, 2);
+      return in.skip(at, buffer_, 2);
     }
-    ++in.at;
-    in.space();
-    while (in.peek() != '}') {
-      std::string_view name;
-      std::string_view value;
-      if (in.peek() != '"') {
-        return in.fail("a member's name was expected");
-      }
-      if (!in.string(name, buffer_) || !in.take(':', "':' was expected")) {
-        return false;
-      }
-      if (in.peek() != '"') {
+    std::uint64_t none = 0;
+    return in.members(at, buffer_, none, [&](const char* from, std::string_view name) {
+      if (*from != '"') {
         invalid(error, "meta.headers: found a value that is no string, allowed: an object of strings");
-        if (!in.skip(buffer_, 3)) {
-          return false;
-        }
-      } else {
-        if (!in.string(value, buffer_)) {
-          return false;
-        }
-        if (out.size() >= options_.limits.max_headers) {
-          return in.fail("more headers than allowed");
-        }
-        if (out.find(name) != nullptr) {
+        return in.skip(from, buffer_, 3);
+      }
+      std::string_view value;
+      const char* const past = in.string(from, value, buffer_);
+      if (past == nullptr || out.find(name) != nullptr) {
+        if (past != nullptr) {
           out.set(name, value);  // as other readers of the bus do: the last one counts
-        } else {
-          auto& slot = out.append();
-          slot.first = name;
-          slot.second = value;
         }
+        return past;
       }
-      in.space();
-      if (in.peek() == '}') {
-        break;
+      if (out.size() >= options_.limits.max_headers) {
+        return in.fail(from, "more headers than allowed");
       }
-      if (!in.take(',', "',' or '}' was expected") || in.peek() == '}') {
-        return in.problem != nullptr ? false : in.fail("a member's name was expected");
-      }
-    }
-    ++in.at;
-    return true;
+      auto& slot = out.append();
+      slot.first = name;
+      slot.second = value;
+      return past;
+    });
   }
 
   JsonOptions options_{};

@@ -51,13 +51,13 @@ class BasicHeaders {
   void set(std::string_view name, std::string_view value) {
     for (std::size_t i = 0; i < size_; ++i) {
       if (items_[i].first == name) {
-        items_[i].second = Text(value);
+        items_[i].second = value;
         return;
       }
     }
     value_type& slot = append();
-    slot.first = Text(name);
-    slot.second = Text(value);
+    slot.first = name;
+    slot.second = value;
   }
 
   friend bool operator==(const BasicHeaders& a, const BasicHeaders& b) {

@@ -3,6 +3,7 @@
 
 #include <boost/hana/for_each.hpp>
 #include <boost/hana/size.hpp>
+#include <boost/hana/unpack.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -63,70 +64,36 @@ class EventReader {
   EventReader(JsonScanner& in, std::string& buffer, DecodeError& error, bool& warned, bool strict) noexcept
       : in_(in), buffer_(buffer), error_(error), warned_(warned), strict_(strict) {}
 
-  /// Requires: the scanner stands at a value. False on a breach of the grammar.
-  bool read(Event& event) {
-    if (in_.peek() != '{') {
-      invalid("payload", "an object");
-      return in_.skip(buffer_, 1);
+  /// Reads the value at `at` and returns what follows it, nullptr on a breach of the grammar.
+  const char* read(const char* at, Event& event) {
+    if (*at != '{') {
+      invalid(at, "payload", "an object");
+      return in_.skip(at, buffer_, 1);
     }
     std::uint64_t seen = 0;
-    std::size_t expected = 0;
-    ++in_.at;
-    in_.space();
-    if (in_.peek() == '}') {
-      ++in_.at;
-    } else {
-      while (true) {
-        std::string_view name;
-        if (in_.peek() != '"') {
-          return in_.fail("a member's name was expected");
-        }
-        if (!in_.string(name, buffer_) || !in_.take(':', "':' was expected")) {
-          return false;
-        }
-        // Writers keep an order: the field that follows the last one is tried first.
-        std::size_t field = expected < count && name == names[expected] ? expected : index_of(name);
-        if (field == count) {
-          if (!in_.skip(buffer_, 2)) {
-            return false;
-          }
-        } else {
-          if ((seen >> field & 1) != 0) {
-            return in_.fail("a member that decides meaning appears twice");
-          }
-          seen |= std::uint64_t{1} << field;
-          expected = field + 1;
-          if (!read_field(field, event)) {
-            return false;
-          }
-        }
-        in_.space();
-        if (in_.peek() == '}') {
-          ++in_.at;
-          break;
-        }
-        if (!in_.take(',', "',' or '}' was expected")) {
-          return false;
-        }
-      }
-    }
-    if (seen != (count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1)) {
+    const auto unknown = [this](const char* value, std::string_view) { return in_.skip(value, buffer_, 2); };
+    at = boost::hana::unpack(Describe<Event>::fields, [&](auto... field) {
+      return in_.members(at, buffer_, seen, unknown,
+                         JsonMember{field, [this, &event, field](const char* value) { return read_value(value, field, field(event)); }}...);
+    });
+    if (at != nullptr && seen != (count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1)) [[unlikely]] {
       settle_missing(seen, event);
     }
-    return true;
+    return at;
   }
 
-  void invalid(std::string_view field, const std::string& allowed) {
+ private:
+  [[gnu::cold]] void invalid(const char* at, std::string_view field, const std::string& allowed) {
     if (error_.result == DecodeResult::ok) {
       error_.result = DecodeResult::invalid;
-      error_.text = std::string(field) + ": found " + found() + ", allowed: " + allowed + " (at byte " + std::to_string(in_.offset()) + ")";
+      error_.text = std::string(field) + ": found " + found(at) + ", allowed: " + allowed + " (at byte " + std::to_string(in_.offset(at)) + ")";
     }
   }
 
   /// The beginning of the value at hand, printable.
-  [[nodiscard]] std::string found() const {
+  [[nodiscard]] std::string found(const char* at) const {
     std::string text;
-    for (const char* c = in_.at; c != in_.end() && text.size() < 40; ++c) {
+    for (const char* c = at; c != in_.end() && text.size() < 40; ++c) {
       if (*c == ',' || *c == '}' || *c == '\n') {
         break;
       }
@@ -135,115 +102,78 @@ class EventReader {
     return text.empty() ? "nothing" : text;
   }
 
- private:
-  static constexpr auto make_names() {
-    struct Names {
-      std::string_view name[count == 0 ? 1 : count];
-      constexpr std::string_view operator[](std::size_t i) const { return name[i]; }
-    } made{};
-    std::size_t i = 0;
-    boost::hana::for_each(Describe<Event>::fields, [&](auto field) { made.name[i++] = field.name; });
-    return made;
-  }
-  static constexpr auto names = make_names();
-
-  static std::size_t index_of(std::string_view name) noexcept {
-    for (std::size_t i = 0; i < count; ++i) {
-      if (names[i] == name) {
-        return i;
-      }
-    }
-    return count;
-  }
-
-  bool read_field(std::size_t wanted, Event& event) {
-    std::size_t i = 0;
-    bool ok = true;
-    boost::hana::for_each(Describe<Event>::fields, [&](auto field) {
-      if (i++ == wanted) {
-        ok = read_value(field, field(event));
-      }
-    });
-    return ok;
-  }
-
   template <class FieldType>
-  bool refuse(FieldType) {
-    invalid("payload." + std::string(FieldType::name), allowed_text<FieldType>());
-    return in_.skip(buffer_, 2);
+  [[gnu::cold, gnu::noinline]] void refuse(const char* at) {
+    invalid(at, "payload." + std::string(FieldType::name), allowed_text<FieldType>());
+  }
+  template <class FieldType>
+  [[gnu::cold, gnu::noinline]] const char* refuse_and_skip(const char* at) {
+    refuse<FieldType>(at);
+    return in_.skip(at, buffer_, 2);
   }
 
   template <class FieldType, class Value>
-  bool read_value(FieldType field, Value& out) {
+  const char* read_value(const char* at, FieldType field, Value& out) {
     if constexpr (is_nullable<Value>) {
-      if (in_.peek() == 'n') {
+      if (*at == 'n') {
         out.reset();
-        return in_.literal("null");
+        return in_.literal(at, "null");
       }
-      return read_value(field, out.emplace());
+      return read_value(at, field, out.emplace());
     } else if constexpr (std::is_same_v<Value, bool>) {
-      const char first = in_.peek();
-      if (first != 't' && first != 'f') {
-        return refuse(field);
+      if (*at != 't' && *at != 'f') {
+        return refuse_and_skip<FieldType>(at);
       }
-      out = first == 't';
-      return in_.literal(out ? "true" : "false");
-    } else if constexpr (DescribedEnum<Value>) {
-      if (in_.peek() != '"') {
-        return refuse(field);
-      }
-      const char* const from = in_.at;
-      std::string_view text;
-      if (!in_.string(text, buffer_)) {
-        return false;
-      }
-      if (!value_of(text, out)) {
-        const char* const past = in_.at;
-        in_.at = from;
-        invalid("payload." + std::string(FieldType::name), allowed_text<FieldType>());
-        in_.at = past;
-      }
-      return true;
+      out = *at == 't';
+      return in_.literal(at, out ? "true" : "false");
     } else if constexpr (std::is_arithmetic_v<Value>) {
-      return read_number(field, out);
+      return read_number(at, field, out);
     } else {
-      if (in_.peek() != '"') {
-        return refuse(field);
+      if (*at != '"') {
+        return refuse_and_skip<FieldType>(at);
       }
       std::string_view text;
-      if (!in_.string(text, buffer_)) {
-        return false;
+      const char* const past = in_.string(at, text, buffer_);
+      if constexpr (DescribedEnum<Value>) {
+        if (past != nullptr && !value_of(text, out)) {
+          refuse<FieldType>(at);
+        }
+      } else if (past != nullptr) {
+        out = text;
       }
-      out = text;
-      return true;
+      return past;
     }
   }
 
   template <class FieldType, class Value>
-  bool read_number(FieldType field, Value& out) {
-    JsonNumber number;
-    const char* const past = scan_number(in_.at, in_.end(), number);
-    if (past == nullptr) {
-      return refuse(field);
+  const char* read_number(const char* at, FieldType field, Value& out) {
+    const char* past = scan_fast(at, in_.end(), out);
+    if (past == nullptr) [[unlikely]] {
+      JsonNumber number;
+      past = scan_number(at, in_.end(), number);
+      if (past == nullptr) {
+        return refuse_and_skip<FieldType>(at);
+      }
+      bool fits;
+      if constexpr (std::is_integral_v<Value>) {
+        static_assert(sizeof(Value) == 8 && std::is_signed_v<Value>, "pulse: integers of events are std::int64_t");
+        fits = to_integer(number, out);
+      } else {
+        fits = to_double(number, out);
+      }
+      if (!fits) {
+        refuse<FieldType>(at);
+        return past;
+      }
     }
-    bool fits;
-    if constexpr (std::is_integral_v<Value>) {
-      static_assert(sizeof(Value) == 8 && std::is_signed_v<Value>, "pulse: integers of events are std::int64_t");
-      fits = to_integer(number, out);
-    } else {
-      fits = to_double(number, out);
-    }
-    if (!fits) {
-      invalid("payload." + std::string(FieldType::name), allowed_text<FieldType>());
-    } else if (!within(field, out)) {
+    if (!within(field, out)) [[unlikely]] {
       if (strict_) {
-        invalid("payload." + std::string(FieldType::name), allowed_text<FieldType>());
+        refuse<FieldType>(at);
       } else {
         warned_ = true;
       }
     }
-    in_.at = past;
-    return true;
+    return past;
   }
 
   template <class FieldType, class Value>

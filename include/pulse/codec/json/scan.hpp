@@ -1,301 +1,220 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+#include <type_traits>
 
 #include "pulse/codec/json/number.hpp"
+#include "pulse/codec/json/strings.hpp"
 
 namespace pulse::detail {
 
+/// A member that a reader knows: its name, and what reads its value.
+template <class Name, class Read>
+struct JsonMember : Name {
+  constexpr JsonMember(Name, Read read_value) noexcept : read(read_value) {}
+  Read read;
+};
+
+/// A name as writers spell it with its colon, for one comparison.
+template <class Name>
+inline constexpr auto spelled_member = [] {
+  std::array<char, Name::name.size() + 3> text{};
+  std::size_t at = 0;
+  text[at++] = '"';
+  for (const char c : Name::name) {
+    text[at++] = c;
+  }
+  text[at++] = '"';
+  text[at] = ':';
+  return text;
+}();
+
 /// Walks over JSON text (RFC 8259) once, strictly: grammar, escapes, surrogate pairs and UTF-8 are checked wherever it goes, in what is
-/// read and in what is skipped. Functions return false on the first breach, with `problem` saying what and `at` standing there.
-class JsonScanner {
+/// read and in what is skipped. Functions take the position and return the one after what they read, or nullptr at the first breach,
+/// with `problem` saying what and `where` saying at which byte: a position that is passed on stays in a register.
+///
+/// The text must end with a '}', see `open()`: outside strings something stops every run before the end, so that only what takes several
+/// bytes at once, and what follows a '}' or ']', must look how many are left.
+class JsonScanner : public JsonStrings {
  public:
-  JsonScanner(std::string_view text, int max_depth) noexcept : at(text.data()), begin_(text.data()), end_(text.data() + text.size()), max_depth_(max_depth) {}
+  JsonScanner(std::string_view text, int max_depth) noexcept : JsonStrings(text), max_depth_(max_depth) {}
 
-  const char* at;
-  const char* problem = nullptr;
-
-  [[nodiscard]] bool done() const noexcept { return at == end_; }
-  [[nodiscard]] char peek() const noexcept { return at == end_ ? '\0' : *at; }
-  [[nodiscard]] std::size_t offset() const noexcept { return static_cast<std::size_t>(at - begin_); }
-  [[nodiscard]] const char* end() const noexcept { return end_; }
-
-  bool fail(const char* what) noexcept {
-    problem = what;
-    return false;
+  /// The beginning of a text that is an object as far as its first and last bytes tell.
+  const char* open() noexcept {
+    while (end_ != begin_ && blank(end_[-1])) {
+      --end_;
+    }
+    if (end_ == begin_ || end_[-1] != '}') {
+      return fail(end_, "the text does not end with '}'");
+    }
+    const char* const at = space(begin_);
+    return *at == '{' ? at : fail(at, "an envelope is an object");
   }
-
-  void space() noexcept {
-    while (at != end_ && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) {
+  /// After the object: nothing but what `open()` took off.
+  const char* close(const char* at) noexcept {
+    while (at != end_ && blank(*at)) {
       ++at;
     }
+    return at == end_ ? at : fail(at, "bytes after the envelope");
   }
 
-  /// Skips spaces and takes `wanted`.
-  bool take(char wanted, const char* otherwise) noexcept {
-    space();
-    if (at == end_ || *at != wanted) {
-      return fail(at == end_ ? "the text ends too early" : otherwise);
+  /// What follows is not at the end of the text. Branches on purpose: they are foreseen, and then no step waits for the one before.
+  static const char* space(const char* at) noexcept {
+    while (static_cast<unsigned char>(*at) <= ' ' && blank(*at)) {
+      ++at;
     }
-    ++at;
-    space();
-    return true;
+    return at;
   }
 
-  bool literal(std::string_view word) noexcept {
+  /// Walks over an object. A member that is one of `members` is read by its `read(at)`, and may come once: `seen` tells which did, bit by
+  /// bit. Any other goes to `unknown(at, name)`. Both read the value.
+  ///
+  /// Writers keep an order, so a round over the known members compares each with what comes next and costs one comparison a member when
+  /// the order is ours; any other order costs more rounds. Names spelled with escapes are found by their decoded text.
+  ///
+  /// Requires: `at` is at '{'; at most 64 members.
+  template <class Unknown, class... Members>
+  const char* members(const char* at, std::string& buffer, std::uint64_t& seen, Unknown&& unknown, Members&&... known) {
+    at = after_mark(at);
+    if (at != nullptr && *at == '}') {
+      return at + 1;
+    }
+    bool closed = false;
+    while (at != nullptr && !closed) {
+      [[maybe_unused]] std::uint64_t bit = 1;
+      [[maybe_unused]] const char* const before = at;
+      [[maybe_unused]] const auto round = [&]<class Member>(Member& member) {
+        if (at != nullptr && !closed && spelled<Member>(at)) {
+          at = known_member(at + spelled_member<Member>.size(), seen, bit, member, closed);
+        }
+        bit <<= 1;
+      };
+      (round(known), ...);
+      if (at == before) {
+        at = any_member(at, buffer, seen, closed, unknown, known...);
+      }
+    }
+    return at;
+  }
+
+  const char* literal(const char* at, std::string_view word) noexcept {
     if (static_cast<std::size_t>(end_ - at) < word.size() || std::memcmp(at, word.data(), word.size()) != 0) {
-      return fail("no JSON value");
+      return fail(at, "no JSON value");
     }
-    at += word.size();
-    return true;
-  }
-
-  /// Reads a string. `out` is the text between the quotes itself where it has no escapes, else a part of `buffer`, which must have room
-  /// for as many more bytes as the document has, so that it never moves.
-  bool string(std::string_view& out, std::string& buffer) {
-    const char* from = ++at;
-    if (!plain_run()) {
-      return false;
-    }
-    if (*at == '"') {
-      out = {from, static_cast<std::size_t>(at - from)};
-      ++at;
-      return true;
-    }
-    if (buffer.capacity() < buffer.size() + static_cast<std::size_t>(end_ - from)) {
-      buffer.reserve(buffer.size() + static_cast<std::size_t>(end_ - begin_));
-    }
-    const std::size_t start = buffer.size();
-    while (*at != '"') {
-      buffer.append(from, at);
-      if (!escape(buffer)) {
-        return false;
-      }
-      from = at;
-      if (!plain_run()) {
-        return false;
-      }
-    }
-    buffer.append(from, at);
-    ++at;
-    out = std::string_view{buffer}.substr(start);
-    return true;
+    return at + word.size();
   }
 
   /// Passes over any value, checking it.
-  bool skip(std::string& buffer, int depth) {
+  const char* skip(const char* at, std::string& buffer, int depth) {
     if (depth > max_depth_) {
-      return fail("nested deeper than allowed");
+      return fail(at, "nested deeper than allowed");
     }
-    switch (peek()) {
+    switch (*at) {
       case '"': {
         std::string_view ignored;
         const std::size_t mark = buffer.size();
-        const bool ok = string(ignored, buffer);
+        at = string(at, ignored, buffer);
         buffer.resize(mark);
-        return ok;
+        return at;
       }
-      case '{':
-        ++at;
-        space();
-        if (peek() == '}') {
-          ++at;
-          return true;
+      case '{': {
+        std::uint64_t none = 0;
+        return members(at, buffer, none, [&](const char* value, std::string_view) { return skip(value, buffer, depth + 1); });
+      }
+      case '[': {
+        at = after_mark(at);
+        if (at != nullptr && *at == ']') {
+          return at + 1;
         }
-        while (true) {
-          std::string_view key;
-          const std::size_t mark = buffer.size();
-          if (peek() != '"') {
-            return fail("a member's name was expected");
-          }
-          if (!string(key, buffer)) {
-            return false;
-          }
-          buffer.resize(mark);
-          if (!take(':', "':' was expected") || !skip(buffer, depth + 1)) {
-            return false;
-          }
-          space();
-          if (peek() == '}') {
-            ++at;
-            return true;
-          }
-          if (!take(',', "',' or '}' was expected")) {
-            return false;
-          }
+        for (bool closed = false; at != nullptr && !closed;) {
+          at = skip(at, buffer, depth + 1);
+          at = at != nullptr ? next(at, ']', "',' or ']' was expected", closed) : nullptr;
         }
-      case '[':
-        ++at;
-        space();
-        if (peek() == ']') {
-          ++at;
-          return true;
-        }
-        while (true) {
-          if (!skip(buffer, depth + 1)) {
-            return false;
-          }
-          space();
-          if (peek() == ']') {
-            ++at;
-            return true;
-          }
-          if (!take(',', "',' or ']' was expected")) {
-            return false;
-          }
-        }
-      case 't': return literal("true");
-      case 'f': return literal("false");
-      case 'n': return literal("null");
+        return at;
+      }
+      case 't': return literal(at, "true");
+      case 'f': return literal(at, "false");
+      case 'n': return literal(at, "null");
       default: {
         JsonNumber number;
-        const char* past = scan_number(at, end_, number);
-        if (past == nullptr) {
-          return fail(done() ? "the text ends too early" : "no JSON value");
-        }
-        at = past;
-        return true;
+        const char* const past = scan_number(at, end_, number);
+        return past != nullptr ? past : fail(at, "no JSON value");
       }
     }
   }
 
  private:
-  /// Goes on to the next quote or backslash, checking control characters and UTF-8.
-  bool plain_run() noexcept {
-    while (true) {
-#if defined(__SSE2__)
-      while (end_ - at >= 16) {
-        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-        const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
-        const __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-        const __m128i other = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));  // signed: control characters and bytes over 0x7f
-        const int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), other));
-        if (mask != 0) {
-          at += __builtin_ctz(static_cast<unsigned>(mask));
-          break;
-        }
-        at += 16;
-      }
-#endif
-      while (at != end_ && static_cast<unsigned char>(*at) >= 0x20 && static_cast<unsigned char>(*at) < 0x80 && *at != '"' && *at != '\\') {
-        ++at;
-      }
-      if (at == end_) {
-        return fail("the text ends inside a string");
-      }
-      if (*at == '"' || *at == '\\') {
-        return true;
-      }
-      if (static_cast<unsigned char>(*at) < 0x20) {
-        return fail("a raw control character in a string");
-      }
-      if (!utf8()) {
-        return fail("invalid UTF-8");
-      }
+  static bool blank(char c) noexcept { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+  /// Past a mark and the spaces after it, where something must follow.
+  static const char* after_mark(const char* at) noexcept { return space(at + 1); }
+
+  /// Goes past what stands between a value and the next one, or past the end of the object or array.
+  const char* next(const char* at, char closing, const char* otherwise, bool& closed) noexcept {
+    if (at == end_) [[unlikely]] {
+      return fail(at, "the text ends too early");
     }
+    if (*at != ',') {
+      at = space(at);
+    }
+    if (*at == ',') [[likely]] {
+      return after_mark(at);
+    }
+    if (*at == closing) {
+      closed = true;
+      return at + 1;
+    }
+    return fail(at, otherwise);
   }
 
-  /// One multi-byte character: no overlong form, no surrogate, nothing over U+10FFFF (Unicode 15, table 3-7).
-  bool utf8() noexcept {
-    const auto byte = [&](std::ptrdiff_t i) { return end_ - at > i ? static_cast<unsigned char>(at[i]) : 0U; };
-    const auto tail = [&](std::ptrdiff_t i) { return (byte(i) & 0xc0U) == 0x80U; };
-    const unsigned lead = byte(0);
-    const unsigned second = byte(1);
-    if (lead >= 0xc2 && lead <= 0xdf && tail(1)) {
-      at += 2;
-      return true;
-    }
-    if ((lead & 0xf0U) == 0xe0 && tail(1) && tail(2) && !(lead == 0xe0 && second < 0xa0) && !(lead == 0xed && second > 0x9f)) {
-      at += 3;
-      return true;
-    }
-    if (lead >= 0xf0 && lead <= 0xf4 && tail(1) && tail(2) && tail(3) && !(lead == 0xf0 && second < 0x90) && !(lead == 0xf4 && second > 0x8f)) {
-      at += 4;
-      return true;
-    }
-    return false;
+  /// Whether this member comes next, spelled as writers do.
+  template <class Name>
+  bool spelled(const char* at) const noexcept {
+    constexpr const auto& text = spelled_member<Name>;
+    return static_cast<std::size_t>(end_ - at) > text.size() && std::memcmp(at, text.data(), text.size()) == 0;
   }
 
-  bool hex4(std::uint32_t& out) noexcept {
-    if (end_ - at < 4) {
-      return false;
+  template <class Member>
+  const char* known_member(const char* at, std::uint64_t& seen, std::uint64_t bit, Member& member, bool& closed) {
+    if ((seen & bit) != 0) [[unlikely]] {
+      return fail(at, "a member that decides meaning appears twice");
     }
-    out = 0;
-    for (int i = 0; i < 4; ++i, ++at) {
-      const char c = *at;
-      const char lower = static_cast<char>(c | 0x20);
-      const int digit = c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-      if (digit < 0) {
-        return false;
-      }
-      out = out << 4 | static_cast<std::uint32_t>(digit);
-    }
-    return true;
+    seen |= bit;
+    at = member.read(space(at));
+    return at != nullptr ? next(at, '}', "',' or '}' was expected", closed) : nullptr;
   }
 
-  /// One escape at a backslash.
-  bool escape(std::string& buffer) {
-    if (end_ - at < 2) {
-      return fail("the text ends inside a string");
+  /// A member whose name is none of ours, or spelled with escapes, or with its colon apart.
+  template <class Unknown, class... Members>
+  const char* any_member(const char* at, std::string& buffer, std::uint64_t& seen, bool& closed, Unknown& unknown, Members&... known) {
+    std::string_view name;
+    if (*at != '"') {
+      return fail(at, "a member's name was expected");
     }
-    const char kind = at[1];
-    at += 2;
-    switch (kind) {
-      case '"': buffer += '"'; return true;
-      case '\\': buffer += '\\'; return true;
-      case '/': buffer += '/'; return true;
-      case 'b': buffer += '\b'; return true;
-      case 'f': buffer += '\f'; return true;
-      case 'n': buffer += '\n'; return true;
-      case 'r': buffer += '\r'; return true;
-      case 't': buffer += '\t'; return true;
-      case 'u': break;
-      default: return fail("an unknown escape");
+    at = string(at, name, buffer);
+    if (at == nullptr) {
+      return nullptr;
     }
-    std::uint32_t code;
-    if (!hex4(code)) {
-      return fail("\\u needs four hexadecimal digits");
+    at = space(at);
+    if (*at != ':') {
+      return fail(at, "':' was expected");
     }
-    if (code >= 0xd800 && code <= 0xdfff) {
-      std::uint32_t low;
-      if (code > 0xdbff || end_ - at < 2 || at[0] != '\\' || at[1] != 'u') {
-        return fail("a lone surrogate");
-      }
-      at += 2;
-      if (!hex4(low) || low < 0xdc00 || low > 0xdfff) {
-        return fail("a lone surrogate");
-      }
-      code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    at = after_mark(at);
+    [[maybe_unused]] std::uint64_t bit = 1;
+    const char* past = nullptr;
+    if (((name == std::remove_cvref_t<Members>::name ? (past = known_member(at, seen, bit, known, closed), true) : (bit <<= 1, false)) || ...)) {
+      return past;
     }
-    const auto put = [&](std::uint32_t byte) { buffer += static_cast<char>(byte); };
-    if (code < 0x80) {
-      put(code);
-    } else if (code < 0x800) {
-      put(0xc0 | code >> 6);
-      put(0x80 | (code & 0x3f));
-    } else if (code < 0x10000) {
-      put(0xe0 | code >> 12);
-      put(0x80 | (code >> 6 & 0x3f));
-      put(0x80 | (code & 0x3f));
-    } else {
-      put(0xf0 | code >> 18);
-      put(0x80 | (code >> 12 & 0x3f));
-      put(0x80 | (code >> 6 & 0x3f));
-      put(0x80 | (code & 0x3f));
-    }
-    return true;
+    at = unknown(at, name);
+    return at != nullptr ? next(at, '}', "',' or '}' was expected", closed) : nullptr;
   }
 
-  const char* begin_;
-  const char* end_;
   int max_depth_;
 };
 

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace pulse::detail {
+
+/// The strings of a JSON text, and where and why reading it stopped. See JsonScanner.
+class JsonStrings {
+ public:
+  explicit JsonStrings(std::string_view text) noexcept : problem(nullptr), where(text.data()), begin_(text.data()), end_(text.data() + text.size()) {}
+
+  const char* problem;
+  const char* where;
+
+  [[nodiscard]] const char* end() const noexcept { return end_; }
+  [[nodiscard]] std::size_t offset(const char* at) const noexcept { return static_cast<std::size_t>(at - begin_); }
+
+  [[gnu::cold, gnu::noinline]] const char* fail(const char* at, const char* what) noexcept {
+    problem = what;
+    where = at;
+    return nullptr;
+  }
+
+  /// Reads a string. `out` is the text between the quotes itself where it has no escapes, else a part of `buffer`, which must have room
+  /// for as many more bytes as the document has, so that it never moves.
+  const char* string(const char* at, std::string_view& out, std::string& buffer) {
+    const char* const from = at + 1;
+    at = plain_run(from);
+    if (at != nullptr && *at == '\\') [[unlikely]] {
+      return escaped_string(from, at, out, buffer);
+    }
+    if (at != nullptr) {
+      out = {from, static_cast<std::size_t>(at - from)};
+      ++at;
+    }
+    return at;
+  }
+
+ protected:
+  const char* begin_;
+  const char* end_;
+
+ private:
+  [[gnu::noinline]] const char* escaped_string(const char* from, const char* at, std::string_view& out, std::string& buffer) {
+    const std::size_t start = buffer.size();
+    while (at != nullptr && *at == '\\') {
+      buffer.append(from, at);
+      from = at = escape(at, buffer);
+      at = at != nullptr ? plain_run(at) : nullptr;
+    }
+    if (at == nullptr) {
+      return nullptr;
+    }
+    buffer.append(from, at);
+    out = std::string_view{buffer}.substr(start);
+    return at + 1;
+  }
+
+  /// The next quote or backslash; control characters and UTF-8 before it are checked.
+  const char* plain_run(const char* at) noexcept {
+    while (true) {
+#if defined(__SSE2__)
+      while (end_ - at >= 16) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+        const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+        const __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+        const __m128i other = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));  // signed: control characters and bytes over 0x7f
+        const int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), other));
+        if (mask != 0) {
+          at += __builtin_ctz(static_cast<unsigned>(mask));
+          break;
+        }
+        at += 16;
+      }
+#endif
+      while (at != end_ && static_cast<unsigned char>(*at) >= 0x20 && static_cast<unsigned char>(*at) < 0x80 && *at != '"' && *at != '\\') {
+        ++at;
+      }
+      if (at == end_) [[unlikely]] {
+        return fail(at, "the text ends inside a string");
+      }
+      if (*at == '"' || *at == '\\') [[likely]] {
+        return at;
+      }
+      if (static_cast<unsigned char>(*at) < 0x20) {
+        return fail(at, "a raw control character in a string");
+      }
+      const std::ptrdiff_t length = utf8(at);
+      if (length == 0) {
+        return fail(at, "invalid UTF-8");
+      }
+      at += length;
+    }
+  }
+
+  /// The length of the multi-byte character at hand, 0 where there is none: no overlong form, no surrogate, nothing over U+10FFFF
+  /// (Unicode 15, table 3-7).
+  std::ptrdiff_t utf8(const char* at) const noexcept {
+    const auto byte = [&](std::ptrdiff_t i) { return end_ - at > i ? static_cast<unsigned char>(at[i]) : 0U; };
+    const auto tail = [&](std::ptrdiff_t i) { return (byte(i) & 0xc0U) == 0x80U; };
+    const unsigned lead = byte(0);
+    const unsigned second = byte(1);
+    if (lead >= 0xc2 && lead <= 0xdf && tail(1)) {
+      return 2;
+    }
+    if ((lead & 0xf0U) == 0xe0 && tail(1) && tail(2) && !(lead == 0xe0 && second < 0xa0) && !(lead == 0xed && second > 0x9f)) {
+      return 3;
+    }
+    if (lead >= 0xf0 && lead <= 0xf4 && tail(1) && tail(2) && tail(3) && !(lead == 0xf0 && second < 0x90) && !(lead == 0xf4 && second > 0x8f)) {
+      return 4;
+    }
+    return 0;
+  }
+
+  /// Four hexadecimal digits, or a value over 0xffff.
+  std::uint32_t hex4(const char* at) const noexcept {
+    std::uint32_t out = 0;
+    for (int i = 0; i < 4; ++i, ++at) {
+      const char c = at < end_ ? *at : '?';
+      const char lower = static_cast<char>(c | 0x20);
+      const int digit = c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+      if (digit < 0) {
+        return 0x10000;
+      }
+      out = out << 4 | static_cast<std::uint32_t>(digit);
+    }
+    return out;
+  }
+
+  /// One escape, at its backslash.
+  const char* escape(const char* at, std::string& buffer) {
+    const auto simple = [&](char c) {
+      buffer += c;
+      return at + 2;
+    };
+    switch (end_ - at < 2 ? '\0' : at[1]) {
+      case '"': return simple('"');
+      case '\\': return simple('\\');
+      case '/': return simple('/');
+      case 'b': return simple('\b');
+      case 'f': return simple('\f');
+      case 'n': return simple('\n');
+      case 'r': return simple('\r');
+      case 't': return simple('\t');
+      case 'u': break;
+      default: return fail(at, "an unknown escape");
+    }
+    std::uint32_t code = hex4(at + 2);
+    if (code > 0xffff) {
+      return fail(at, "\\u needs four hexadecimal digits");
+    }
+    const char* past = at + 6;
+    if (code >= 0xd800 && code <= 0xdfff) {
+      const bool paired = code <= 0xdbff && end_ - past >= 2 && past[0] == '\\' && past[1] == 'u';
+      const std::uint32_t low = paired ? hex4(past + 2) : 0;
+      if (low < 0xdc00 || low > 0xdfff) {
+        return fail(at, "a lone surrogate");
+      }
+      past += 6;
+      code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    }
+    const auto put = [&](std::uint32_t byte) { buffer += static_cast<char>(byte); };
+    if (code < 0x80) {
+      put(code);
+    } else if (code < 0x800) {
+      put(0xc0 | code >> 6);
+      put(0x80 | (code & 0x3f));
+    } else if (code < 0x10000) {
+      put(0xe0 | code >> 12);
+      put(0x80 | (code >> 6 & 0x3f));
+      put(0x80 | (code & 0x3f));
+    } else {
+      put(0xf0 | code >> 18);
+      put(0x80 | (code >> 12 & 0x3f));
+      put(0x80 | (code >> 6 & 0x3f));
+      put(0x80 | (code & 0x3f));
+    }
+    return past;
+  }
+};
+
+}  // namespace pulse::detail
