@@ -61,11 +61,17 @@ class ByHand {
     }
     std::uint32_t index = 0;
     for (const auto& delivery : received->deliveries) {
+      if (stop.load(std::memory_order_relaxed)) {  // by hand, too, a batch must not keep a stop waiting
+        break;
+      }
       const auto& env = delivery.data();
       if constexpr (Metrics::enabled) {
         metrics_.set(pulse::family::lag_ms, (pulse::epoch_seconds(wall) - env.ts) * 1e3, slot_);
       }
-      const pulse::EventId id = env.id ? pulse::EventId::from_text(*env.id) : pulse::EventId::from_entry(delivery.id());
+      pulse::EventId id{};
+      if constexpr (!pulse::KeylessDedup<Dedup>) {  // by hand one would not compute what nobody asks for either
+        id = env.id ? pulse::EventId::from_text(*env.id) : pulse::EventId::from_entry(delivery.id());
+      }
       if (dedup_.claim(id) == pulse::Claim::fresh) {
         if (delivery.delivery_count() > 5) {
           std::abort();
@@ -95,6 +101,7 @@ class ByHand {
     }
     return received->deliveries.size();
   }
+  std::atomic<bool> stop{false};
 
  private:
   static auto subscribe(Bus& bus) {
@@ -110,8 +117,11 @@ class ByHand {
   pulse::LabelSlot<pulse::StreamLabel> slot_;
 };
 
-pulse::ConsumerOptions options() {
+pulse::ConsumerOptions options(bool heartbeat) {
   pulse::ConsumerOptions made;
+  if (!heartbeat) {
+    made.heartbeat = std::chrono::milliseconds{0};  // all off: the loop by hand has none either
+  }
   made.subscribe.streams = {stream};
   made.loop.batch = batch;
   return made;
@@ -142,7 +152,7 @@ struct Side {
   template <class... A>
   explicit Side(A&&... arguments) : metrics(std::forward<A>(arguments)...) {
     if constexpr (Ours) {
-      consumer.emplace(bus, dedup, metrics, sum, options());
+      consumer.emplace(bus, dedup, metrics, sum, options(Metrics::enabled));
     } else {
       hand.emplace(bus, dedup, metrics, sum);
     }
@@ -219,24 +229,6 @@ int once(bool ours, std::size_t events, const A&... arguments) {
   return go(side);
 }
 
-/// Instructions per event of this program run with the given words, from the difference between 20,000 and 10,000 events; 0 without
-/// valgrind.
-double instructions(const char* self, const std::string& words) {
-  const auto total = [&](int events) {
-    const std::string command = "valgrind --tool=callgrind --callgrind-out-file=/dev/null " + std::string(self) + " --once " + words + " " +
-                                std::to_string(events) + " 2>&1 | sed -n 's/.*Collected : //p'";
-    double count = 0;
-    if (std::FILE* pipe = popen(command.c_str(), "r")) {
-      if (std::fscanf(pipe, "%lf", &count) != 1) {
-        count = 0;
-      }
-      pclose(pipe);
-    }
-    return count;
-  };
-  return (total(20'000) - total(10'000)) / 10'000;
-}
-
 const pulse::PrometheusNames names{.streams = {stream}, .providers = {}, .sources = {}};
 
 }  // namespace
@@ -265,8 +257,8 @@ int main(int argc, char** argv) {
   compare<pulse::LruWindow, pulse::PrometheusMetrics>(report, "LruWindow + PrometheusMetrics", names);
   compare<pulse::NoDedup, pulse::NoMetrics>(report, "all off");
   for (const std::string kind : {"full", "off"}) {
-    const double ours = instructions(argv[0], kind + " ours");
-    const double hand = instructions(argv[0], kind + " hand");
+    const double ours = bench::instructions(argv[0], kind + " ours");
+    const double hand = bench::instructions(argv[0], kind + " hand");
     if (ours > 0 && hand > 0) {
       report.row(kind == "full" ? "LruWindow + PrometheusMetrics" : "all off", "instructions per event", ours, "", "loop by hand (cost)", ours / hand);
     }

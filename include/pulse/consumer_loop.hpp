@@ -51,8 +51,8 @@ class ConsumerOf {
         handler_(handler::make(controller_, metrics_, clock_, options_.feedback)),
         loop_(options_.loop, std::random_device{}()),
         ledger_(options_.loop.batch),
-        leases_(options_.heartbeat, options_.loop.batch, clock_),
-        processor_(dedup_, metrics_, handler_, codec_, retry_, options_.lease_wait, std::random_device{}(), stop_) {}
+        processor_(dedup_, metrics_, handler_, codec_, retry_, options_.lease_wait, std::random_device{}(), stop_),
+        leases_(options_.heartbeat, options_.loop.batch, clock_, processor_.attention()) {}
 
   ConsumerOf(const ConsumerOf&) = delete;
   ConsumerOf& operator=(const ConsumerOf&) = delete;
@@ -155,6 +155,7 @@ class ConsumerOf {
     while (true) {
       if (token.stop_requested()) {
         stop_.store(true, std::memory_order_release);
+        processor_.attention().store(true, std::memory_order_release);
       }
       Result<PollReport> report = poll(slice);
       if (!report) {
@@ -176,6 +177,7 @@ class ConsumerOf {
   void stop() {
     const std::lock_guard lock{mutex_};
     stop_.store(true, std::memory_order_release);
+    processor_.attention().store(true, std::memory_order_release);
     if (subscription_) {
       subscription_->wake();
     }
@@ -228,22 +230,19 @@ class ConsumerOf {
     }
     Status settled;
     std::uint32_t index = 0;
+    const engine::StreamFacts* const streams = streams_.data();
+    const std::atomic<bool>* const lost_flags = leases_.lost_flags();
+    bool attention = processor_.attention().load(std::memory_order_acquire);
     for (const delivery& taken : batch.deliveries) {
-      if (stop_.load(std::memory_order_relaxed)) [[unlikely]] {
+      if (attention && !attend(settled)) [[unlikely]] {
         break;  // the rest stays pending: it is delivered first after the restart, or claimed
       }
-      const engine::StreamFacts& stream = streams_[taken.stream()];
-      processor_.process(taken, index++, stream, wall, ledger_, [this](std::size_t at) -> const std::atomic<bool>& { return leases_.lost_flag(at); });
+      const engine::StreamFacts& stream = streams[taken.stream()];
+      attention = processor_.process(taken, index++, stream, wall, ledger_, lost_flags);
       if constexpr (metrics::enabled) {
         const SteadyTime after = clock_.steady();
         metrics_.observe(family::handler_time, after - before, stream.slot);
         before = after;
-      }
-      if (leases_.settle_due()) [[unlikely]] {
-        progress_.store(clock_.steady().time_since_epoch().count(), std::memory_order_relaxed);
-        if (settled = settle(); !settled) {
-          break;
-        }
       }
     }
     if (settled) {
@@ -258,6 +257,20 @@ class ConsumerOf {
     }
     report.settled = index;
     return recovered(report);
+  }
+
+  /// What stop() and the lease keeper want of the loop between two events. False when it must not begin another.
+  bool attend(Status& settled) {
+    (void)processor_.attention().exchange(false, std::memory_order_acq_rel);  // before the looks below: what is raised after them stays up
+    const bool stopping = stop_.load(std::memory_order_relaxed);
+    if (stopping || leases_.any_lost()) {
+      processor_.attention().store(true, std::memory_order_relaxed);
+    }
+    if (!stopping && leases_.settle_due()) {
+      progress_.store(clock_.steady().time_since_epoch().count(), std::memory_order_relaxed);
+      settled = settle();
+    }
+    return !stopping && settled;
   }
 
   Status settle() {
@@ -329,8 +342,8 @@ class ConsumerOf {
   std::vector<engine::StreamFacts> streams_;
   std::optional<subscription> subscription_;
   std::atomic<bool> stop_{false};
-  engine::LeaseKeeper<subscription, clock> leases_;
   processor processor_;
+  engine::LeaseKeeper<subscription, clock> leases_;
   bool had_failure_ = false;
   std::atomic<std::int64_t> progress_{0};
   mutable std::mutex mutex_;  // guards subscription_ against stop(), and what health() reads

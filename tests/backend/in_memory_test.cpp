@@ -389,3 +389,28 @@ TEST_CASE("trimming what is acknowledged goes on after a deletion moved the begi
   }
   CHECK(bus.length("s") < 600);
 }
+
+TEST_CASE("in memory: an entry that stays pending keeps its own part of the list, not those after it") {
+  pulse::detail::StreamGroup group;
+  constexpr std::uint64_t size = pulse::detail::segment_size;
+  group.next = 3 * size;
+  for (std::uint64_t position = 0; position < 3 * size; ++position) {
+    auto& part = group.list.reach(position);
+    part.records[position % size].owner = 1;
+    ++part.pending;
+    ++group.pending;
+  }
+  for (std::uint64_t position = 1; position < 3 * size; ++position) {
+    CHECK_FALSE(group.acknowledge(position, 2));
+    CHECK(group.acknowledge(position, 1));
+  }
+  CHECK(group.pending == 1);
+  CHECK(group.segment(0) != nullptr);
+  CHECK(group.segment(size) == nullptr);
+  CHECK(group.segment(2 * size) == nullptr);
+  group.acknowledge(0);
+  CHECK(group.list.empty());
+  CHECK_FALSE(group.acknowledge(0, 1));
+  (void)group.list.reach(9 * size);  // after a gap
+  CHECK(group.segment(9 * size) != nullptr);
+}

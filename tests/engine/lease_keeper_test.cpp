@@ -44,7 +44,8 @@ void until(const auto& condition) {
 TEST_CASE("field bug 5: a long batch is extended every interval, whole, and asks to settle") {
   pulse::ManualClock clock;
   FakeSubscription subscription;
-  Keeper keeper{10s, 8, clock};
+  std::atomic<bool> attention{false};
+  Keeper keeper{10s, 8, clock, attention};
   keeper.start();
   keeper.open(subscription, 5);
   CHECK_FALSE(keeper.settle_due());
@@ -63,24 +64,28 @@ TEST_CASE("a lease that is lost is known as lost, and forgotten with the batch")
   pulse::ManualClock clock;
   FakeSubscription subscription;
   subscription.loses = 2;
-  Keeper keeper{10s, 8, clock};
+  std::atomic<bool> attention{false};
+  Keeper keeper{10s, 8, clock, attention};
   keeper.start();
   keeper.open(subscription, 4);
-  CHECK_FALSE(keeper.lost(2));
+  CHECK_FALSE(keeper.any_lost());
   clock.advance(11s);
-  until([&] { return keeper.lost(2); });
-  CHECK_FALSE(keeper.lost(1));
-  CHECK(keeper.lost_flag(2).load());
+  until([&] { return attention.load(); });
+  CHECK(keeper.any_lost());
+  CHECK_FALSE(keeper.lost_flags()[1].load());
+  CHECK(keeper.lost_flags()[2].load());
   keeper.close();
   keeper.open(subscription, 4);
-  CHECK_FALSE(keeper.lost(2));
+  CHECK_FALSE(keeper.any_lost());
+  CHECK_FALSE(keeper.lost_flags()[2].load());
   keeper.close();
 }
 
 TEST_CASE("nothing is extended after close") {
   pulse::ManualClock clock;
   FakeSubscription subscription;
-  Keeper keeper{10s, 8, clock};
+  std::atomic<bool> attention{false};
+  Keeper keeper{10s, 8, clock, attention};
   keeper.start();
   keeper.open(subscription, 4);
   keeper.close();
@@ -92,11 +97,12 @@ TEST_CASE("nothing is extended after close") {
 TEST_CASE("without an interval there is no thread and no beat") {
   pulse::ManualClock clock;
   FakeSubscription subscription;
-  Keeper keeper{0ms, 8, clock};
+  std::atomic<bool> attention{false};
+  Keeper keeper{0ms, 8, clock, attention};
   keeper.start();
   keeper.open(subscription, 4);
   clock.advance(100s);
   CHECK(subscription.beats == 0);
-  CHECK_FALSE(keeper.lost(0));
+  CHECK_FALSE(keeper.any_lost());
   keeper.close();
 }

@@ -51,7 +51,7 @@ class InMemoryBackend {
   static_assert(assert_clock<Clk>());
 
   explicit InMemoryBackend(InMemoryOptions options = {}, Clk clock = {}, Encoder encode = {})
-      : state_{options, std::move(clock), std::move(encode), {}, {}, {}, {}} {}
+      : state_{options, std::move(clock), std::move(encode), {}, {}, {}, {}, {}} {}
   InMemoryBackend(const InMemoryBackend&) = delete;
   InMemoryBackend& operator=(const InMemoryBackend&) = delete;
 

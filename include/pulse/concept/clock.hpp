@@ -32,6 +32,8 @@ concept ClockWait = requires(const C& clock, std::condition_variable& condition,
 /// | `clock.steady()` | SteadyTime | monotonic: never less than an earlier call returned, on any thread |
 /// | `clock.wait_until(cv, lock, deadline)` | | waits until notified or about `deadline` of the steady clock; may wake early |
 ///
+/// Optional: `coarse_wall()` and `coarse_steady()`, the same times some milliseconds late and cheaper.
+///
 /// None throws; all may be called from any thread; a copy tells the same time.
 template <class C>
 concept Clock = requirement::ClockWall<C> && requirement::ClockSteady<C> && requirement::ClockWait<C> && std::copy_constructible<C>;

@@ -61,12 +61,23 @@ concept DedupTraits = requires {
 /// |---|---|
 /// | `dedup.claim(ids, claims)` | a batch at once, equal to one by one in order (std::span<const EventId>, std::span<Claim>) |
 /// | `dedup.prefetch(id)` | a hint that `claim(id)` follows soon |
+/// | `D::lease_type`; `dedup.claim(id, lease)` | as `claim(id)`; where it is `fresh`, `lease` names what was taken |
+/// | `dedup.commit(lease)`, `dedup.release(lease)` | as by id, once, without looking the id up again |
+/// | `D::keyless` | bool constant: no answer depends on the id, so the consumer computes none and passes EventId{} |
 template <class D>
 concept Dedup =
     requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D> && requirement::DedupTraits<D>;
 
 template <class D>
 concept BatchedDedup = Dedup<D> && requires(D& dedup, std::span<const EventId> ids, std::span<Claim> claims) { dedup.claim(ids, claims); };
+template <class D>
+concept LeasingDedup = Dedup<D> && requires(D& dedup, EventId id, typename D::lease_type& lease) {
+  { dedup.claim(id, lease) } -> std::same_as<Claim>;
+  dedup.commit(lease);
+  dedup.release(lease);
+};
+template <class D>
+concept KeylessDedup = requires { requires D::keyless; };
 template <class D>
 concept PrefetchingDedup = Dedup<D> && requires(const D& dedup, EventId id) { dedup.prefetch(id); };
 

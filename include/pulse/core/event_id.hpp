@@ -44,12 +44,30 @@ constexpr EventId hash_event_id(std::string_view text) noexcept {
   return {hash.high, hash.low | std::uint64_t{3} << 62};
 }
 
-constexpr int hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') {
-    return c - '0';
+/// Eight characters as one word, the first one highest.
+constexpr std::uint64_t load_text(const char* at) noexcept {
+  std::uint64_t word = 0;
+  for (int i = 0; i < 8; ++i) {
+    word = word << 8 | static_cast<unsigned char>(at[i]);
   }
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+  return word;
+}
+
+/// Eight hexadecimal digits of any letter case, all at once: each byte of `text` is looked at in its own lane. Lowers `valid` to 0 when
+/// one is none.
+constexpr std::uint64_t hex_word(std::uint64_t text, std::uint64_t& valid) noexcept {
+  constexpr std::uint64_t lanes = 0x0101010101010101;
+  constexpr std::uint64_t tops = 0x80 * lanes;
+  const std::uint64_t plain = text & ~tops;                                                                 // so that no sum below carries into the next lane
+  const std::uint64_t lower = plain | 0x20 * lanes;                                                         // a letter's small form
+  const auto from = [](std::uint64_t word, std::uint64_t least) { return word + (0x80 - least) * lanes; };  // top bit: byte >= least
+  const std::uint64_t digit = from(plain, '0') & ~from(plain, '9' + 1);
+  const std::uint64_t letter = from(lower, 'a') & ~from(lower, 'f' + 1);
+  valid &= (digit | letter) & ~text;
+  std::uint64_t out = (plain & 0x0f * lanes) + 9 * ((letter & tops) >> 7);
+  out = (out | out >> 4) & 0x00ff00ff00ff00ff;
+  out = (out | out >> 8) & 0x0000ffff0000ffff;
+  return (out | out >> 16) & 0xffffffff;
 }
 
 /// Reads "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx". False when it is not of that form.
@@ -57,24 +75,17 @@ constexpr bool parse_uuid(std::string_view text, EventId& out) noexcept {
   if (text.size() != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-') {
     return false;
   }
-  EventId id;
-  int bad = 0;
-  const auto read = [&](std::size_t from, std::size_t to, std::uint64_t& word) {
-    for (std::size_t i = from; i < to; ++i) {
-      const int digit = hex_value(text[i]);
-      bad |= digit;
-      word = word << 4 | static_cast<std::uint64_t>(digit & 15);
-    }
-  };
-  read(0, 8, id.high);
-  read(9, 13, id.high);
-  read(14, 18, id.high);
-  read(19, 23, id.low);
-  read(24, 36, id.low);
-  if (bad < 0) {
+  const char* const at = text.data();
+  const auto halves = [](std::uint64_t first, std::uint64_t second) { return (first & 0xffffffff00000000) | (second & 0xffffffff); };
+  std::uint64_t valid = 0x8080808080808080;
+  const std::uint64_t a = hex_word(load_text(at), valid);
+  const std::uint64_t b = hex_word(halves(load_text(at + 9), load_text(at + 10)), valid);  // "xxxx-xxx", "xxx-xxxx"
+  const std::uint64_t c = hex_word(halves(load_text(at + 19), load_text(at + 20)), valid);
+  const std::uint64_t d = hex_word(load_text(at + 28), valid);
+  if (valid != 0x8080808080808080) {
     return false;
   }
-  out = id;
+  out = {a << 32 | b, c << 32 | d};
   return true;
 }
 

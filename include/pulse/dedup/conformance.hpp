@@ -22,6 +22,42 @@ struct DedupLaws {
   std::uint64_t seed = 1;
 };
 
+namespace detail {
+template <class D>
+struct lease_or_none {
+  struct type {};
+};
+template <LeasingDedup D>
+struct lease_or_none<D> {
+  using type = typename D::lease_type;
+};
+
+template <class D, class Lease>
+Claim claim(D& dedup, EventId id, [[maybe_unused]] Lease& lease) {
+  if constexpr (LeasingDedup<D>) {
+    return dedup.claim(id, lease);
+  } else {
+    return dedup.claim(id);
+  }
+}
+template <class D, class Lease>
+void commit(D& dedup, EventId id, [[maybe_unused]] const Lease& lease, [[maybe_unused]] bool by_lease) {
+  if constexpr (LeasingDedup<D>) {
+    return by_lease ? dedup.commit(lease) : dedup.commit(id);
+  } else {
+    dedup.commit(id);
+  }
+}
+template <class D, class Lease>
+void release(D& dedup, EventId id, [[maybe_unused]] const Lease& lease, [[maybe_unused]] bool by_lease) {
+  if constexpr (LeasingDedup<D>) {
+    return by_lease ? dedup.release(lease) : dedup.release(id);
+  } else {
+    dedup.release(id);
+  }
+}
+}  // namespace detail
+
 /// Returns "" or the first law that was broken, with what was seen and the seed that shows it again.
 template <class Make>
 [[nodiscard]] std::string dedup(Make make, const DedupLaws& laws) {
@@ -54,13 +90,16 @@ template <class Make>
     }
   }
   // Random sequences against a model that remembers everything and when it was last touched.
+  using Window = decltype(make());
+  using Lease = typename detail::lease_or_none<Window>::type;
   struct Known {
     Claim state;
     std::uint64_t touched;
+    Lease lease;
   };
   auto window = make();
   std::map<EventId, Known> model;
-  detail::SplitMix64 random{laws.seed};
+  pulse::detail::SplitMix64 random{laws.seed};
   std::uint64_t claims = 0;
   std::size_t leased = 0;
   const std::uint64_t ids = laws.window == 0 ? 100 : laws.window * 3;
@@ -72,7 +111,8 @@ template <class Make>
       case 0:
       case 1: {
         const std::size_t room = laws.capacity == 0 ? ~std::size_t{0} : laws.capacity;
-        const Claim answer = window.claim(chosen);
+        Lease lease{};
+        const Claim answer = detail::claim(window, chosen, lease);
         if (known == model.end() && answer != Claim::fresh && !(answer == Claim::unavailable && leased >= room)) {
           return broken("no false duplicates: an id it was never told, or that was released, is fresh");
         }
@@ -83,7 +123,7 @@ template <class Make>
           return broken("a committed id is remembered for the stated window");
         }
         if (answer == Claim::fresh) {
-          model[chosen] = {Claim::leased, claims};
+          model[chosen] = {Claim::leased, claims, lease};
           ++leased;
         } else if (answer == Claim::done && known != model.end()) {
           known->second.touched = claims;
@@ -91,25 +131,29 @@ template <class Make>
         ++claims;
         if (leased * 2 > laws.window || random.up_to(1) == 0) {  // most work ends
           if (const auto now = model.find(chosen); now != model.end() && now->second.state == Claim::leased) {
-            window.commit(chosen);
-            now->second = {Claim::done, claims};
+            detail::commit(window, chosen, now->second.lease, random.up_to(1) == 0);
+            now->second = {Claim::done, claims, {}};
             --leased;
           }
         }
         break;
       }
       case 2:
-        window.commit(chosen);
         if (known != model.end() && known->second.state == Claim::leased) {
-          known->second = {Claim::done, claims};
+          detail::commit(window, chosen, known->second.lease, random.up_to(1) == 0);
+          known->second = {Claim::done, claims, {}};
           --leased;
+        } else {
+          window.commit(chosen);
         }
         break;
       default:
-        window.release(chosen);
         if (known != model.end() && known->second.state == Claim::leased) {
+          detail::release(window, chosen, known->second.lease, random.up_to(1) == 0);
           model.erase(known);
           --leased;
+        } else {
+          window.release(chosen);
         }
         break;
     }

@@ -27,6 +27,9 @@ class LruWindow {
   static constexpr bool shared = false;
   static constexpr std::size_t default_capacity = 65536;
   static constexpr std::size_t max_capacity = std::size_t{1} << 30;
+  struct lease_type {
+    std::uint32_t node = 0;  ///< stays where it is while it is leased
+  };
 
   /// Errors: std::invalid_argument for a capacity outside 1..max_capacity.
   explicit LruWindow(std::size_t capacity = default_capacity, std::uint64_t seed = detail::SeededHash::random_seed())
@@ -37,6 +40,10 @@ class LruWindow {
         node_bits_(static_cast<unsigned>(std::bit_width(capacity))) {}
 
   Claim claim(EventId id) noexcept {
+    lease_type ignored;
+    return claim(id, ignored);
+  }
+  Claim claim(EventId id, lease_type& lease) noexcept {
     const std::uint64_t hash = hash_(id);
     const std::size_t at = find(id, hash);
     if (table_[at] != 0) {
@@ -62,13 +69,18 @@ class LruWindow {
       erase(find(nodes_[node].id, hash_(nodes_[node].id)));
       --size_;
       insert(find(id, hash), hash, node, id);
+      lease.node = node;
       return Claim::fresh;
     } else {
       return Claim::unavailable;
     }
     insert(at, hash, node, id);
+    lease.node = node;
     return Claim::fresh;
   }
+
+  void commit(lease_type lease) noexcept { push_front(lease.node); }
+  void release(lease_type lease) noexcept { release(nodes_[lease.node].id); }
 
   void commit(EventId id) noexcept {
     const std::size_t at = find(id, hash_(id));

@@ -11,6 +11,7 @@ namespace pulse {
 struct NoDedup {
   static constexpr bool exact = true;
   static constexpr bool shared = false;
+  static constexpr bool keyless = true;
 
   static constexpr Claim claim(EventId) noexcept { return Claim::fresh; }
   static constexpr void commit(EventId) noexcept {}

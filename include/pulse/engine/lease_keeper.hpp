@@ -17,12 +17,13 @@ namespace pulse::engine {
 /// those that another consumer owns meanwhile, and asks the consumer to settle what is finished, so that done work is not handed out
 /// again because its neighbours take long. An interval of 0 means no thread and no cost.
 ///
-/// Thread safety: open, close, lost and settle_due are the consumer's thread's.
+/// Thread safety: open, close, any_lost, lost_flags and settle_due are the consumer's thread's.
 template <class Subscription, class Clock>
 class LeaseKeeper {
  public:
-  LeaseKeeper(std::chrono::milliseconds interval, std::size_t max_batch, const Clock& clock)
-      : interval_(interval), clock_(clock), lost_(std::make_unique<std::atomic<bool>[]>(max_batch)) {}
+  /// `attention` is raised when there is something to ask of this object: one flag to look at between two events.
+  LeaseKeeper(std::chrono::milliseconds interval, std::size_t max_batch, const Clock& clock, std::atomic<bool>& attention)
+      : interval_(interval), clock_(clock), attention_(attention), lost_(std::make_unique<std::atomic<bool>[]>(max_batch)) {}
   LeaseKeeper(const LeaseKeeper&) = delete;
   LeaseKeeper& operator=(const LeaseKeeper&) = delete;
   ~LeaseKeeper() { stop(); }
@@ -68,10 +69,9 @@ class LeaseKeeper {
     }
   }
 
-  [[nodiscard]] bool lost(std::size_t index) const noexcept {
-    return any_lost_.load(std::memory_order_relaxed) && lost_[index].load(std::memory_order_relaxed);
-  }
-  [[nodiscard]] const std::atomic<bool>& lost_flag(std::size_t index) const noexcept { return lost_[index]; }
+  [[nodiscard]] bool any_lost() const noexcept { return any_lost_.load(std::memory_order_relaxed); }
+  /// One for each delivery of the batch.
+  [[nodiscard]] const std::atomic<bool>* lost_flags() const noexcept { return lost_.get(); }
 
   /// Whether a beat passed since the last time this said yes.
   [[nodiscard]] bool settle_due() noexcept { return settle_due_.load(std::memory_order_relaxed) && settle_due_.exchange(false, std::memory_order_relaxed); }
@@ -88,6 +88,7 @@ class LeaseKeeper {
           any_lost_.store(true, std::memory_order_relaxed);
         });
         settle_due_.store(true, std::memory_order_relaxed);
+        attention_.store(true, std::memory_order_release);
         beat_at_ = now + interval_;
       }
       clock_.wait_until(wake_, lock, subscription_ != nullptr ? beat_at_ : now + interval_);
@@ -96,6 +97,7 @@ class LeaseKeeper {
 
   const std::chrono::milliseconds interval_;
   Clock clock_;
+  std::atomic<bool>& attention_;
   std::unique_ptr<std::atomic<bool>[]> lost_;
   std::atomic<bool> any_lost_{false};
   std::atomic<bool> settle_due_{false};

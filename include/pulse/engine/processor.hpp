@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -43,39 +44,55 @@ class Processor {
 
   Processor(Dedup& dedup, Metrics& metrics, Handler& handler, Codec& codec, const Retry& retry, std::chrono::milliseconds lease_wait, std::uint64_t seed,
             const std::atomic<bool>& stop) noexcept
-      : dedup_(dedup), metrics_(metrics), handler_(handler), codec_(codec), retry_(retry), lease_wait_(lease_wait), random_(seed), stop_(stop) {}
+      : dedup_(dedup),
+        metrics_(metrics),
+        handler_(handler),
+        codec_(codec),
+        retry_(retry),
+        max_deliveries_(retry.max_deliveries),
+        lease_wait_(lease_wait),
+        random_(seed),
+        stop_(stop) {}
 
-  /// `lease_lost(index)` gives the flag that says whether another consumer owns the entry by now.
-  template <class Delivery, class LeaseLost>
-  void process(const Delivery& delivery, std::uint32_t index, const StreamFacts& stream, WallTime now, Ledger& ledger, LeaseLost&& lease_lost) {
+  /// Up when somebody wants a look of the loop before the next event; any thread raises it.
+  [[nodiscard]] std::atomic<bool>& attention() noexcept { return attention_; }
+
+  /// `lost_flags[index]` says whether another consumer owns the entry by now; it counts while `attention` is up.
+  /// Returns whether it is: one look at it an event.
+  template <class Delivery>
+  bool process(const Delivery& delivery, std::uint32_t index, const StreamFacts& stream, WallTime now, Ledger& ledger, const std::atomic<bool>* lost_flags) {
     if constexpr (std::is_convertible_v<decltype(delivery.data()), std::string_view>) {
       const DecodeResult result = codec_.decode(delivery.data(), scratch_, decode_error_);
       if (result == DecodeResult::malformed || result == DecodeResult::invalid) [[unlikely]] {
         ledger.dead_letter(index, std::string(result == DecodeResult::malformed ? "malformed: " : "invalid: ") + decode_error_.text);
         count(stream, result == DecodeResult::malformed ? Track::v1 : scratch_.meta.track, Outcome::invalid);
-        return;
+        return attention_.load(std::memory_order_relaxed);
       }
       if (result == DecodeResult::warned) {
         metrics_.add(family::schema_warnings, 1, stream.slot, scratch_.meta.track);
       }
-      handle(scratch_, delivery, index, stream, now, ledger, lease_lost);
+      return handle(scratch_, delivery, index, stream, now, ledger, lost_flags);
     } else {
-      handle(delivery.data(), delivery, index, stream, now, ledger, lease_lost);
+      return handle(delivery.data(), delivery, index, stream, now, ledger, lost_flags);
     }
   }
 
  private:
-  template <class Env, class Delivery, class LeaseLost>
-  void handle(const Env& envelope, const Delivery& delivery, std::uint32_t index, const StreamFacts& stream, WallTime now, Ledger& ledger,
-              LeaseLost&& lease_lost) {
+  template <class Env, class Delivery>
+  bool handle(const Env& envelope, const Delivery& delivery, std::uint32_t index, const StreamFacts& stream, WallTime now, Ledger& ledger,
+              const std::atomic<bool>* lost_flags) {
     const Track track = envelope.meta.track;
     if constexpr (Metrics::enabled) {
       metrics_.set(family::lag_ms, (epoch_seconds(now) - envelope.ts) * 1e3, stream.slot);
     }
     // A redriven entry goes by its own id: an operator brought it back to have it handled, whatever the window remembers.
     const bool own_id = !delivery.redriven() && envelope.id.has_value() && !envelope.id->empty();
-    const EventId id = (own_id ? EventId::from_text(*envelope.id) : EventId::from_entry(delivery.id())).within(stream.salt);
-    const Claim claim = dedup_.claim(id);
+    EventId id{};
+    if constexpr (!KeylessDedup<Dedup>) {
+      id = (own_id ? EventId::from_text(*envelope.id) : EventId::from_entry(delivery.id())).within(stream.salt);
+    }
+    LeaseOf<Dedup> lease{};
+    const Claim claim = LeaseOf<Dedup>::claim(dedup_, id, lease);
     if (claim != Claim::fresh) [[unlikely]] {
       if (claim == Claim::done) {
         ledger.ack(index);
@@ -84,32 +101,55 @@ class Processor {
         ledger.retry(index, lease_wait_);
         count(stream, track, Outcome::retry);
       }
-      return;
+      return attention_.load(std::memory_order_relaxed);
     }
-    Hold<Dedup> hold{dedup_, id, ledger, index};
+    Hold<Dedup> hold{dedup_, lease, ledger, index};
     const std::uint64_t deliveries = delivery.delivery_count();
-    if (deliveries > retry_.max_deliveries) [[unlikely]] {
+    if (deliveries > max_deliveries_) [[unlikely]] {
       // Nobody lived to report the last allowed delivery: its handler takes the process down.
-      std::move(hold).dead_letter("delivered " + std::to_string(deliveries) + " times, allowed are " + std::to_string(retry_.max_deliveries) +
+      std::move(hold).dead_letter("delivered " + std::to_string(deliveries) + " times, allowed are " + std::to_string(max_deliveries_) +
                                   ": no consumer finished it");
       count(stream, track, Outcome::dead_letter);
-      return;
+      return attention_.load(std::memory_order_relaxed);
     }
-    const BasicDeliveryContext<text_type> context{
-        {&envelope, stream.key, delivery.id(), stream.salt, own_id, deliveries, delivery.redriven(), &stop_, &lease_lost(index)}};
+    const std::atomic<bool>& lost = lost_flags[index];
+    const BasicDeliveryContext<text_type> context{{&envelope, stream.key, delivery.id(), stream.salt, own_id, deliveries, delivery.redriven(), &stop_, &lost}};
+    constexpr bool tells = !std::is_void_v<decltype(invoke(envelope.payload, context))>;
+    [[maybe_unused]] std::conditional_t<tells, std::optional<Verdict>, std::nullptr_t> verdict{};
     try {
-      if constexpr (std::is_void_v<decltype(invoke(envelope.payload, context))>) {
-        invoke(envelope.payload, context);
-        settle_success(std::move(hold), context, stream, track, Outcome::success);
+      if constexpr (tells) {
+        verdict = invoke(envelope.payload, context);
       } else {
-        const Verdict verdict = invoke(envelope.payload, context);  // before the hold moves: it may throw
-        settle_verdict(std::move(hold), verdict, context, stream, track);
+        invoke(envelope.payload, context);
       }
     } catch (const std::exception& exception) {
-      settle_failure(std::move(hold), exception.what(), std::chrono::milliseconds{-1}, context, stream, track, Outcome::error);
+      settle_failure(std::move(hold), exception.what(), std::chrono::milliseconds{-1}, lost, deliveries, stream, track, Outcome::error);
+      return attention_.load(std::memory_order_relaxed);
     } catch (...) {
-      settle_failure(std::move(hold), "an exception that is no std::exception", std::chrono::milliseconds{-1}, context, stream, track, Outcome::error);
+      settle_failure(std::move(hold), "an exception that is no std::exception", std::chrono::milliseconds{-1}, lost, deliveries, stream, track, Outcome::error);
+      return attention_.load(std::memory_order_relaxed);
     }
+    Outcome outcome = Outcome::success;
+    if constexpr (tells) {  // outside the try: what is decided here is decided once
+      if (verdict->kind() != Verdict::Kind::ack && verdict->kind() != Verdict::Kind::stale) {
+        settle_verdict(std::move(hold), *verdict, lost, deliveries, stream, track);
+        return attention_.load(std::memory_order_relaxed);
+      }
+      outcome = verdict->kind() == Verdict::Kind::ack ? Outcome::success : Outcome::stale;
+    }
+    if (attention_.load(std::memory_order_acquire)) [[unlikely]] {
+      if (lost.load(std::memory_order_relaxed)) {
+        std::move(hold).commit_only();
+        metrics_.add(family::lease_lost, 1, stream.slot);
+      } else {
+        std::move(hold).ack();
+        count(stream, track, outcome);
+      }
+      return true;
+    }
+    std::move(hold).ack();
+    count(stream, track, outcome);
+    return false;
   }
 
   template <class P, class Context>
@@ -128,48 +168,31 @@ class Processor {
     }
   }
 
-  template <class Context>
-  void settle_success(Hold<Dedup>&& hold, const Context& context, const StreamFacts& stream, Track track, Outcome outcome) {
-    if (context.lease_lost()) [[unlikely]] {
-      std::move(hold).commit_only();
+  void settle_verdict(Hold<Dedup> hold, const Verdict& verdict, const std::atomic<bool>& lost, std::uint64_t deliveries, const StreamFacts& stream,
+                      Track track) {
+    if (verdict.kind() == Verdict::Kind::retry) {
+      return settle_failure(std::move(hold), "the handler asked for a retry", verdict.delay(), lost, deliveries, stream, track, Outcome::retry);
+    }
+    if (lost.load(std::memory_order_relaxed)) [[unlikely]] {
       metrics_.add(family::lease_lost, 1, stream.slot);
-      return;
+      return;  // the hold releases: the new owner decides
     }
-    std::move(hold).ack();
-    count(stream, track, outcome);
+    std::move(hold).dead_letter(verdict.reason());
+    count(stream, track, Outcome::dead_letter);
   }
 
-  template <class Context>
-  void settle_verdict(Hold<Dedup> hold, const Verdict& verdict, const Context& context, const StreamFacts& stream, Track track) {
-    switch (verdict.kind()) {
-      case Verdict::Kind::ack: return settle_success(std::move(hold), context, stream, track, Outcome::success);
-      case Verdict::Kind::stale: return settle_success(std::move(hold), context, stream, track, Outcome::stale);
-      case Verdict::Kind::retry:
-        return settle_failure(std::move(hold), "the handler asked for a retry", verdict.delay(), context, stream, track, Outcome::retry);
-      case Verdict::Kind::dead_letter:
-        if (context.lease_lost()) [[unlikely]] {
-          metrics_.add(family::lease_lost, 1, stream.slot);
-          return;  // the hold releases: the new owner decides
-        }
-        std::move(hold).dead_letter(verdict.reason());
-        return count(stream, track, Outcome::dead_letter);
-    }
-  }
-
-  template <class Context>
-  void settle_failure(Hold<Dedup>&& failed, std::string_view what, std::chrono::milliseconds delay, const Context& context, const StreamFacts& stream,
-                      Track track, Outcome outcome) {
-    Hold<Dedup> hold{std::move(failed)};
+  // Holds are taken by value here, so that the one on the way of a success never leaves its registers.
+  [[gnu::cold]] void settle_failure(Hold<Dedup> hold, std::string_view what, std::chrono::milliseconds delay, const std::atomic<bool>& lost,
+                                    std::uint64_t deliveries, const StreamFacts& stream, Track track, Outcome outcome) {
     if (stop_.load(std::memory_order_relaxed)) {
       return;  // a failure while stopping may be the stop's: stays pending, never dead-lettered
     }
-    if (context.lease_lost()) [[unlikely]] {
+    if (lost.load(std::memory_order_relaxed)) [[unlikely]] {
       metrics_.add(family::lease_lost, 1, stream.slot);
       return;  // the new owner decides
     }
-    const std::uint64_t deliveries = context.delivery_count();
-    if (deliveries >= retry_.max_deliveries) {
-      std::move(hold).dead_letter("failed " + std::to_string(deliveries) + " times, allowed are " + std::to_string(retry_.max_deliveries) +
+    if (deliveries >= max_deliveries_) {
+      std::move(hold).dead_letter("failed " + std::to_string(deliveries) + " times, allowed are " + std::to_string(max_deliveries_) +
                                   "; the last time: " + std::string(what));
       count(stream, track, Outcome::dead_letter);
       return;
@@ -185,9 +208,11 @@ class Processor {
   Handler& handler_;
   Codec& codec_;
   const Retry& retry_;
+  const std::uint64_t max_deliveries_;
   std::chrono::milliseconds lease_wait_;
   detail::SplitMix64 random_;
   const std::atomic<bool>& stop_;
+  std::atomic<bool> attention_{false};
   envelope_type scratch_{};
   DecodeError decode_error_{};
 };

@@ -25,9 +25,9 @@ inline constexpr std::size_t segment_size = 256;
 template <class Payload>
 struct StreamEntry {
   EntryId id;
-  Payload payload{};
-  bool deleted = false;
-  bool redriven = false;
+  Payload payload;
+  bool deleted;
+  bool redriven;
 };
 
 template <class Payload>
@@ -39,26 +39,30 @@ class SegmentWindow {
  public:
   [[nodiscard]] std::uint64_t begin() const noexcept { return first_ * segment_size; }
   [[nodiscard]] std::uint64_t end() const noexcept { return (first_ + segments_.size()) * segment_size; }
+  /// Null where the segment was dropped.
   [[nodiscard]] const std::shared_ptr<Segment>& at(std::uint64_t position) const noexcept { return segments_[position / segment_size - first_]; }
 
-  /// Makes room up to and including `position`.
-  void reach(std::uint64_t position) {
+  /// Makes room up to and including `position`, and returns its segment.
+  Segment& reach(std::uint64_t position) {
     if (segments_.empty()) {
       first_ = position / segment_size;
     }
     while (end() <= position) {
-      if (spare_ && spare_.use_count() == 1) {
-        segments_.push_back(std::move(spare_));
-      } else {
-        segments_.push_back(std::make_shared<Segment>());
-      }
+      segments_.emplace_back();  // one that is passed over takes no memory
     }
+    std::shared_ptr<Segment>& segment = segments_[position / segment_size - first_];
+    if (segment == nullptr) {
+      segment = spare_ && spare_.use_count() == 1 ? std::move(spare_) : std::make_shared_for_overwrite<Segment>();
+    }
+    return *segment;
   }
-  /// Drops the first segment. Its memory serves again, unless a batch still looks at it.
-  void pop_front() {
-    spare_ = std::move(segments_.front());
-    segments_.pop_front();
-    ++first_;
+  /// Drops a segment. Its memory serves again, unless a batch still looks at it.
+  void drop(std::uint64_t position) noexcept {
+    spare_ = std::move(segments_[position / segment_size - first_]);
+    while (!segments_.empty() && segments_.front() == nullptr) {
+      segments_.pop_front();
+      ++first_;
+    }
   }
   [[nodiscard]] bool empty() const noexcept { return segments_.empty(); }
 
@@ -78,7 +82,7 @@ struct PendingRecord {
 };
 
 struct PendingSegment {
-  std::array<PendingRecord, segment_size> records{};
+  std::array<PendingRecord, segment_size> records{};  ///< a record whose owner is 0 says nothing else
   std::uint32_t pending = 0;
 };
 
@@ -93,31 +97,45 @@ struct StreamGroup {
     return at != consumers.end() ? at->second : consumers.emplace(std::string(name), static_cast<std::uint32_t>(consumers.size() + 1)).first->second;
   }
 
-  [[nodiscard]] PendingRecord* find(std::uint64_t position) noexcept {
-    if (position < list.begin() || position >= list.end()) {
-      return nullptr;
-    }
-    PendingRecord& record = list.at(position)->records[position % segment_size];
-    return record.owner == 0 ? nullptr : &record;
+  /// The part of the list that holds `position`, or nullptr.
+  [[nodiscard]] PendingSegment* segment(std::uint64_t position) noexcept {
+    return position < list.begin() || position >= list.end() ? nullptr : list.at(position).get();
   }
 
-  void deliver(std::uint64_t position, std::uint32_t owner, std::int64_t now_ns) {
-    list.reach(position);
-    PendingSegment& segment = *list.at(position);
-    segment.records[position % segment_size] = {owner, 1, now_ns, 0, false};
-    ++segment.pending;
-    ++pending;
+  [[nodiscard]] PendingRecord* find(std::uint64_t position) noexcept {
+    PendingSegment* const part = segment(position);
+    return part == nullptr || part->records[position % segment_size].owner == 0 ? nullptr : &part->records[position % segment_size];
   }
 
   void acknowledge(std::uint64_t position) noexcept {
     if (PendingRecord* record = find(position)) {
-      *record = {};
-      --list.at(position)->pending;
+      record->owner = 0;
       --pending;
-      // Segments before the read position that hold nothing pending are of no more use.
-      while (!list.empty() && list.at(list.begin())->pending == 0 && list.begin() + segment_size <= next) {
-        list.pop_front();
+      if (--segment(position)->pending == 0) {
+        drop_if_read(position);
       }
+    }
+  }
+
+  /// Acknowledges for `owner`. False when it is not the owner.
+  bool acknowledge(std::uint64_t position, std::uint32_t owner) noexcept {
+    PendingSegment* const part = segment(position);
+    if (part == nullptr || part->records[position % segment_size].owner != owner) {
+      return false;
+    }
+    part->records[position % segment_size].owner = 0;
+    --pending;
+    if (--part->pending == 0) {
+      drop_if_read(position);
+    }
+    return true;
+  }
+
+ private:
+  // A segment that lies before the read position and holds nothing pending is of no more use, whatever is still pending before it.
+  void drop_if_read(std::uint64_t position) noexcept {
+    if (position / segment_size < next / segment_size) {
+      list.drop(position);
     }
   }
 };
@@ -134,10 +152,12 @@ class Stream {
   using Entry = StreamEntry<Payload>;
 
   /// `ms` is the wall clock's; ids grow even where it goes back.
-  EntryId append(std::uint64_t ms, Payload payload, bool redriven) {
+  EntryId append(std::uint64_t ms, Payload&& payload, bool redriven) {
     const EntryId id = ms > last_.ms ? EntryId{ms, 0} : last_.next();
-    entries_.reach(end_);
-    Entry& entry = (*entries_.at(end_))[end_ % segment_size];
+    if (end_ % segment_size == 0 || tail_ == nullptr) {
+      tail_ = &entries_.reach(end_);
+    }
+    Entry& entry = (*tail_)[end_ % segment_size];
     entry.id = id;
     entry.payload = std::move(payload);
     entry.deleted = false;
@@ -212,8 +232,8 @@ class Stream {
         return;
       }
       for (auto& [name, group] : groups) {
-        const bool listed = begin_ >= group.list.begin() && begin_ < group.list.end();
-        if (group.next < past || (listed && group.list.at(begin_)->pending > 0)) {
+        const PendingSegment* const part = group.segment(begin_);
+        if (group.next < past || (part != nullptr && part->pending > 0)) {
           return;
         }
       }
@@ -232,7 +252,7 @@ class Stream {
   void advance() noexcept {
     ++begin_;
     if (begin_ % segment_size == 0) {
-      entries_.pop_front();
+      entries_.drop(begin_ - 1);
     }
   }
   void drop_dead_front() noexcept {
@@ -242,6 +262,7 @@ class Stream {
   }
 
   SegmentWindow<StreamSegment<Payload>> entries_;
+  StreamSegment<Payload>* tail_ = nullptr;  // the one that is appended to
   std::uint64_t begin_ = 0;
   std::uint64_t end_ = 0;
   std::uint64_t length_ = 0;

@@ -37,13 +37,21 @@ struct InMemoryState {
   int waiting = 0;  ///< subscriptions in a blocked receive
   std::map<std::string, std::unique_ptr<Stream<Payload>>, std::less<>> streams;
 
+  std::pair<const std::string, std::unique_ptr<Stream<Payload>>>* recent = nullptr;  ///< publishers mostly name the same stream again
+
   Stream<Payload>& stream(std::string_view name) {
-    const auto at = streams.find(name);
-    return at != streams.end() ? *at->second : *streams.emplace(std::string(name), std::make_unique<Stream<Payload>>()).first->second;
+    if (recent == nullptr || recent->first != name) {
+      auto at = streams.find(name);
+      if (at == streams.end()) {
+        at = streams.emplace(std::string(name), std::make_unique<Stream<Payload>>()).first;
+      }
+      recent = &*at;  // nodes stay where they are, and no stream is ever removed
+    }
+    return *recent->second;
   }
 
-  EntryId append(Stream<Payload>& to, Payload payload, bool redriven) {
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(clock.wall().time_since_epoch()).count();
+  EntryId append(Stream<Payload>& to, Payload&& payload, bool redriven) {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(coarse_wall(clock).time_since_epoch()).count();
     const EntryId id = to.append(static_cast<std::uint64_t>(ms), std::move(payload), redriven);
     if (options.max_length > 0) {
       to.trim(options.max_length);
@@ -72,10 +80,12 @@ class InMemorySubscription {
 
    private:
     friend class InMemorySubscription;
-    const detail::StreamEntry<Payload>* entry_ = nullptr;
-    std::uint64_t position_ = 0;
-    std::uint32_t stream_ = 0;
-    std::uint32_t count_ = 0;
+    delivery_type(const detail::StreamEntry<Payload>& entry, std::uint64_t position, std::uint32_t stream, std::uint32_t count) noexcept
+        : entry_(&entry), position_(position), stream_(stream), count_(count) {}
+    const detail::StreamEntry<Payload>* entry_;
+    std::uint64_t position_;
+    std::uint32_t stream_;
+    std::uint32_t count_;
   };
 
   /// Requires: the backend's lock is held.
@@ -100,16 +110,22 @@ class InMemorySubscription {
     std::unique_lock lock{state_->mutex};
     std::size_t vanished = 0;
     begin_batch(max);
-    SteadyTime now = state_->clock.steady();
-    const SteadyTime deadline = now + wait;
+    SteadyTime now = coarse_steady(state_->clock);
+    SteadyTime deadline = now;
+    bool waits = wait.count() > 0;
     while (true) {
       // Streams take turns at being first, or a busy one would starve the others.
       for (std::size_t i = 0; i < members_.size(); ++i) {
         const std::size_t at = (turn_ + i) % members_.size();
         collect(members_[at], static_cast<std::uint32_t>(at), max, now, vanished);
       }
-      if (!batch_.empty() || vanished > 0 || now >= deadline || shared_->woken) {
+      if (!batch_.empty() || vanished > 0 || (!waits && now >= deadline) || shared_->woken) {
         break;
+      }
+      if (std::exchange(waits, false)) {  // the exact time, once there is nothing to do but wait
+        now = state_->clock.steady();
+        deadline = now + wait;
+        continue;
       }
       SteadyTime until = deadline;
       for (const Member& member : members_) {
@@ -145,8 +161,8 @@ class InMemorySubscription {
           round = true;
           break;
         }
-        if (position % detail::segment_size == 0 && member.group->list.at(position)->pending == 0) {
-          position += detail::segment_size;
+        if (const auto* part = member.group->segment(position); part == nullptr || part->pending == 0) {
+          position = (position / detail::segment_size + 1) * detail::segment_size;
           continue;
         }
         if (detail::PendingRecord* record = member.group->find(position)) {
@@ -175,9 +191,7 @@ class InMemorySubscription {
       const std::lock_guard lock{state_->mutex};
       for (const std::uint32_t index : settlement.acks) {
         Member& member = members_[batch_[index].stream_];
-        if (owned(member, index)) {
-          member.group->acknowledge(batch_[index].position_);
-        }
+        (void)member.group->acknowledge(batch_[index].position_, member.consumer);  // refused where another took it over
       }
       const SteadyTime now = settlement.retries.empty() ? SteadyTime{} : state_->clock.steady();
       for (const RetryItem& retry : settlement.retries) {
@@ -266,15 +280,16 @@ class InMemorySubscription {
   }
 
   void push(Member& member, std::uint32_t index, std::uint64_t position, std::uint32_t count) {
+    batch_.push_back({pin(member, position)[position % detail::segment_size], position, index, count});
+  }
+
+  /// The segment of an entry, which the batch keeps alive, trimmed or not.
+  const detail::StreamSegment<Payload>& pin(Member& member, std::uint64_t position) {
     const auto& segment = member.stream->segment(position);
     if (pins_.empty() || pins_.back() != segment) {
-      pins_.push_back(segment);  // the batch keeps what it looks at alive, trimmed or not
+      pins_.push_back(segment);
     }
-    delivery_type& delivery = batch_.emplace_back();
-    delivery.entry_ = &(*segment)[position % detail::segment_size];
-    delivery.position_ = position;
-    delivery.stream_ = index;
-    delivery.count_ = count;
+    return *segment;
   }
 
   void collect(Member& member, std::uint32_t index, std::size_t max, SteadyTime now, std::size_t& vanished) {
@@ -307,11 +322,21 @@ class InMemorySubscription {
     }
     std::uint64_t& next = member.group->next;
     next = std::max(next, member.stream->begin());
-    for (; next < member.stream->end() && batch_.size() < max; ++next) {
-      if (member.stream->find(next) != nullptr) {
-        member.group->deliver(next, member.consumer, now_ns);
-        push(member, index, next, 1);
+    while (next < member.stream->end() && batch_.size() < max) {  // one segment at a time
+      const auto& segment = pin(member, next);
+      detail::PendingSegment& part = member.group->list.reach(next);
+      const std::uint64_t stop = std::min(member.stream->end(), (next / detail::segment_size + 1) * detail::segment_size);
+      std::uint32_t delivered = 0;
+      for (; next < stop && batch_.size() < max; ++next) {
+        const auto& entry = segment[next % detail::segment_size];
+        if (!entry.deleted) {
+          part.records[next % detail::segment_size] = {member.consumer, 1, now_ns, 0, false};
+          ++delivered;
+          batch_.push_back({entry, next, index, 1});
+        }
       }
+      part.pending += delivered;
+      member.group->pending += delivered;
     }
   }
 
