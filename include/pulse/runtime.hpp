@@ -75,6 +75,7 @@ struct RuntimeHealth {
 template <class BackendMap, class D, class M, RateController C, class T = DefaultTraits>
 class Runtime {
   static_assert(assert_dedup<D>() && assert_metrics<M>());
+  using bus_type = std::enable_if_t<(sizeof(T) > 0), FeedbackBus>;  // dependent, so that who has no runtime does not compile a bus
 
  public:
   Runtime(PulseConfig config, BackendMap made, D dedup, M& metrics, C& controller, RuntimeOptions options = {}, typename T::clock clock = {})
@@ -100,8 +101,7 @@ class Runtime {
       return Error{ErrorCode::config, "the runtime is started already"};
     }
     if (!config_.enabled) {
-      start_bus();
-      return {};
+      return start_bus();
     }
     std::optional<Status> started;
     std::string names;
@@ -117,8 +117,7 @@ class Runtime {
     }
     if (!*started && started->error().code == ErrorCode::unavailable && options_.degrade_to_bus) {
       degraded_ = started->error().message;
-      start_bus();
-      return {};
+      return start_bus();
     }
     return std::move(*started);
   }
@@ -138,7 +137,7 @@ class Runtime {
   }
 
   /// The in-process bus: on it when PULSE_ENABLED is false; otherwise what is published here reaches nobody but its own subscribers.
-  [[nodiscard]] FeedbackBus& bus() noexcept { return bus_; }
+  [[nodiscard]] bus_type& bus() noexcept { return bus_; }
   [[nodiscard]] RuntimeMode mode() const noexcept { return mode_; }
 
   [[nodiscard]] RuntimeHealth health(std::chrono::milliseconds stuck_after = std::chrono::seconds{30}) const {
@@ -194,13 +193,31 @@ class Runtime {
     return {};
   }
 
-  void start_bus() {
+  Status start_bus() {
+    if (Status checked = check(config_.feedback); !checked) {
+      return checked;
+    }
     handler_.emplace(controller_, metrics_, config_.feedback, clock_);
     subscribed_.emplace(bus_.subscribe([this](const FeedbackEvent& event) {
       const std::lock_guard lock{mutex_};  // publishers may be many, the handler is one thread's
       (void)handler_->handle(event);
     }));
+    ask_stop_ = [this] {
+      const std::lock_guard lock{mutex_};
+      quit_ = true;
+      ended_.notify_all();
+    };
+    thread_ = std::thread([this] {  // nobody polls here, and a coordinator that falls silent must expire all the same
+      std::unique_lock lock{mutex_};
+      while (!quit_) {
+        (void)handler_->tick();  // what could not be applied is tried again at the next
+        clock_.wait_until(ended_, lock, clock_.steady() + std::chrono::seconds{1});
+      }
+      done_ = true;
+      ended_.notify_all();
+    });
     mode_ = RuntimeMode::bus;
+    return {};
   }
 
   void ask_to_stop() {
@@ -225,13 +242,14 @@ class Runtime {
   C& controller_;
   RuntimeOptions options_;
   typename T::clock clock_;
-  FeedbackBus bus_;
+  bus_type bus_;
   std::optional<FeedbackHandler<C, M, typename T::clock>> handler_;
-  std::optional<FeedbackBus::Subscription> subscribed_;
+  std::optional<typename bus_type::Subscription> subscribed_;
   std::function<void()> ask_stop_;
   std::function<ConsumerHealth(std::chrono::milliseconds)> ask_health_;
   mutable std::mutex mutex_;
   std::condition_variable ended_;
+  bool quit_ = false;  // of the bus's thread
   bool done_ = false;
   Status result_;
   std::string degraded_;

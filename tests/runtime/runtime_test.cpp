@@ -10,6 +10,7 @@
 
 #include "pulse/backend/in_memory.hpp"
 #include "pulse/dedup/lru_window.hpp"
+#include "pulse/dedup/no_dedup.hpp"
 #include "pulse/publisher.hpp"
 
 using namespace std::chrono_literals;
@@ -139,6 +140,40 @@ TEST_CASE("disabled, the bus drives the same handling") {
   CHECK(runtime.stop());
   runtime.bus().publish(event(pulse::BackpressureLevel::hard));
   CHECK(rates.scale == 0.5);
+}
+
+TEST_CASE("on the bus a coordinator that falls silent expires, as with a consumer") {
+  struct Manual : pulse::DefaultTraits {
+    using clock = pulse::ManualClock;
+  };
+  Rates rates;
+  pulse::NoMetrics metrics;
+  pulse::PulseConfig disabled;
+  disabled.enabled = false;
+  auto none = pulse::backends();
+  pulse::ManualClock clock;
+  pulse::Runtime<decltype(none), pulse::NoDedup, pulse::NoMetrics, Rates, Manual> runtime{disabled, none, {}, metrics, rates, {}, clock};
+  REQUIRE(runtime.start());
+  pulse::FeedbackEvent hard = event(pulse::BackpressureLevel::hard);
+  hard.ts = pulse::epoch_seconds(clock.wall());
+  runtime.bus().publish(hard);
+  CHECK(rates.scale == 0.0);
+  clock.advance(61s);
+  until([&] { return rates.scale == 1.0; });
+  CHECK(runtime.stop());
+}
+
+TEST_CASE("on the bus, too, settings that make no sense are refused") {
+  Rates rates;
+  pulse::NoMetrics metrics;
+  pulse::PulseConfig disabled;
+  disabled.enabled = false;
+  disabled.feedback.scale_soft = 2;
+  pulse::Runtime runtime{disabled, pulse::backends(), pulse::NoDedup{}, metrics, rates};
+  const auto started = runtime.start();
+  REQUIRE_FALSE(started);
+  CHECK(started.error().code == pulse::ErrorCode::config);
+  CHECK(runtime.mode() == pulse::RuntimeMode::stopped);
 }
 
 TEST_CASE("a handler that does not return is reported at the deadline, not waited for") {

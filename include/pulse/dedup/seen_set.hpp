@@ -12,8 +12,11 @@ namespace pulse {
 /// Remembers every id for ever: exact, and NOT bounded: about 56 bytes an id on a 64-bit machine, growing until the process ends.
 /// Use for tests, replays and short-lived jobs; a service wants LruWindow.
 ///
+/// `Hash` is seeded, so that ids of a stranger's choosing do not pile up in one bucket; another must resist that as well.
+///
 /// Complexity: amortised constant; allocates per id. Errors: std::bad_alloc where memory ends. Thread safety: one thread.
-class SeenSet {
+template <class Hash = detail::SeededIdHash>
+class BasicSeenSet {
  public:
   static constexpr bool exact = true;
   static constexpr bool shared = false;
@@ -35,7 +38,9 @@ class SeenSet {
   [[nodiscard]] std::size_t size() const noexcept { return states_.size(); }
 
  private:
-  std::unordered_map<EventId, Claim, detail::SeededIdHash> states_;
+  std::unordered_map<EventId, Claim, Hash> states_;
 };
+
+using SeenSet = BasicSeenSet<>;
 
 }  // namespace pulse

@@ -4,7 +4,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
-#include <boost/hana/for_each.hpp>
+#include <boost/hana/tuple.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -77,22 +77,7 @@ class PrometheusMetrics {
 
   explicit PrometheusMetrics(PrometheusNames names = {})
       : streams_(with_other(std::move(names.streams))), providers_(with_other(std::move(names.providers))), sources_(with_other(std::move(names.sources))) {
-    std::size_t cells = 0;
-    std::size_t at = 0;
-    boost::hana::for_each(family::all, [&](auto f) {
-      offsets_[at] = cells;
-      cells += series_of(f) * cells_per_series(decltype(f)::kind);
-      ++at;
-    });
-    offsets_[at] = cells;
-    cells_ = std::make_unique<std::atomic<std::uint64_t>[]>(cells);
-    at = 0;
-    boost::hana::for_each(family::all, [&](auto f) {
-      for (std::size_t i = offsets_[at]; i < offsets_[at + 1]; ++i) {
-        cells_[i].store(decltype(f)::kind == MetricKind::gauge ? unset : 0, std::memory_order_relaxed);
-      }
-      ++at;
-    });
+    lay_out(family::all);
   }
 
   /// Complexity: linear in the names.
@@ -144,11 +129,7 @@ class PrometheusMetrics {
   }
 
   /// Series over all families: a constant.
-  [[nodiscard]] std::size_t series() const noexcept {
-    std::size_t count = 0;
-    boost::hana::for_each(family::all, [&](auto f) { count += series_of(f); });
-    return count;
-  }
+  [[nodiscard]] std::size_t series() const noexcept { return series_; }
 
   // For exposition: the raw cells of a family, series by series, and the values of a label.
   template <class Family>
@@ -215,6 +196,22 @@ class PrometheusMetrics {
     return (std::size_t{1} * ... * label_values<Labels>());
   }
 
+  template <class... F>
+  void lay_out(const boost::hana::tuple<F...>&) {
+    constexpr MetricKind kinds[] = {F::kind...};
+    const std::size_t series[] = {series_of(F{})...};
+    for (std::size_t at = 0; at < families; ++at) {
+      offsets_[at + 1] = offsets_[at] + series[at] * cells_per_series(kinds[at]);
+      series_ += series[at];
+    }
+    cells_ = std::make_unique<std::atomic<std::uint64_t>[]>(offsets_[families]);
+    for (std::size_t at = 0; at < families; ++at) {
+      for (std::size_t i = offsets_[at]; i < offsets_[at + 1]; ++i) {
+        cells_[i].store(kinds[at] == MetricKind::gauge ? unset : 0, std::memory_order_relaxed);
+      }
+    }
+  }
+
   template <class Label>
   [[nodiscard]] std::size_t step(std::size_t at, label_argument_t<Label> value) const noexcept {
     if constexpr (EnumLabel<Label>) {
@@ -237,6 +234,7 @@ class PrometheusMetrics {
   std::vector<std::string> providers_;
   std::vector<std::string> sources_;
   std::array<std::size_t, families + 1> offsets_{};
+  std::size_t series_ = 0;
   std::unique_ptr<std::atomic<std::uint64_t>[]> cells_;
 };
 
