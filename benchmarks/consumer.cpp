@@ -5,17 +5,15 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 #include <optional>
 #include <string>
 
 #include <pulse/pulse.hpp>
 
+#include "../tests/counting_new.hpp"
 #include "bench.hpp"
 
 namespace {
-
-std::atomic<long> allocations{0};
 
 using Event = pulse::FeedbackEvent;
 using Bus = pulse::InMemoryBackend<pulse::Envelope<Event>>;
@@ -232,19 +230,6 @@ int once(bool ours, std::size_t events, const A&... arguments) {
 const pulse::PrometheusNames names{.streams = {stream}, .providers = {}, .sources = {}};
 
 }  // namespace
-
-void* operator new(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(size)) {
-    return memory;
-  }
-  throw std::bad_alloc{};
-}
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-#endif
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 int main(int argc, char** argv) {
   if (argc == 5 && std::string(argv[1]) == "--once") {

@@ -6,7 +6,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -64,10 +63,7 @@ class ConsumerOf {
     if (subscription_) {
       return {};
     }
-    if (Status checked = engine::check(options_.loop, options_.handler_deadline, options_.heartbeat); !checked) {
-      return note(std::move(checked).error());
-    }
-    if (Status checked = check(options_.feedback); RateController<controller> && !checked) {
+    if (Status checked = check_options<controller>(options_); !checked) {
       return note(std::move(checked).error());
     }
     const auto& keys = options_.subscribe.streams;
@@ -165,8 +161,7 @@ class ConsumerOf {
         return {};
       }
       if (report->pause.count() > 0) {
-        std::unique_lock lock{mutex_};
-        if (!stop_.load(std::memory_order_relaxed)) {
+        if (std::unique_lock lock{mutex_}; !stop_.load(std::memory_order_relaxed)) {
           clock_.wait_until(wake_, lock, clock_.steady() + std::min(report->pause, slice));
         }
       }

@@ -57,6 +57,14 @@ inline ConsumerOptions with_streams(ConsumerOptions options) {
   return options;
 }
 
+template <class Controller>
+Status check_options(const ConsumerOptions& options) {
+  if (Status checked = engine::check(options.loop, options.handler_deadline, options.heartbeat); !checked) {
+    return checked;
+  }
+  return RateController<Controller> ? check(options.feedback) : Status{};
+}
+
 /// Calls `f` when a StopToken's source says stop, as long as the result lives; for other tokens `run` looks itself.
 template <class Token, class F>
 auto on_stop(const Token& token, F f) {

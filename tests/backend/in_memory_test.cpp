@@ -78,7 +78,7 @@ std::string laws() {
 
 TEST_CASE("the in-memory backend keeps the laws") { CHECK(laws<Bytes>() == ""); }
 
-TEST_CASE("it keeps them while it trims what is acknowledged") {
+TEST_CASE("field bug 10: what every group acknowledged is freed, where asked for") {
   // The law of independent groups needs the entry that another group acknowledged: that is what trimming may lose, so it is left out.
   pulse::ManualClock clock;
   Bytes bus{{.trim_acked = true}, clock};
@@ -413,4 +413,44 @@ TEST_CASE("in memory: an entry that stays pending keeps its own part of the list
   CHECK_FALSE(group.acknowledge(0, 1));
   (void)group.list.reach(9 * size);  // after a gap
   CHECK(group.segment(9 * size) != nullptr);
+}
+
+TEST_CASE("field bug 7: a consumer that has entries pending is not removed, and one that has none leaves no name behind") {
+  pulse::ManualClock clock;
+  Bytes bus{{}, clock};
+  auto gone = *bus.subscribe(options("gone"));
+  auto stays = *bus.subscribe(options("stays"));
+  const std::string group = options("gone").group;
+  REQUIRE(bus.publish("s", "one"));
+  REQUIRE(gone.receive(10, 0ms)->deliveries.size() == 1);
+  const auto refused = bus.remove_consumer("s", group, "gone");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == pulse::ErrorCode::capacity);
+  CHECK(refused.error().message.find("1 entries pending") != std::string::npos);
+  clock.advance(60s);
+  REQUIRE(stays.claim_stale(30s, 10)->deliveries.size() == 1);
+  CHECK(bus.remove_consumer("s", group, "gone"));
+  CHECK(bus.consumers("s", group) == std::vector<std::string>{"stays"});
+  REQUIRE(stays.settle({upto(1), {}, {}}));
+  CHECK(stays.state(0)->pending == 0);
+  CHECK(bus.remove_consumer("s", group, "gone").error().code == pulse::ErrorCode::not_found);
+  CHECK(bus.remove_consumer("s", "nope", "stays").error().code == pulse::ErrorCode::not_found);
+  // A name that comes later gets a number of its own: it does not own what the first one had.
+  auto later = *bus.subscribe(options("later"));
+  REQUIRE(bus.publish("s", "two"));
+  REQUIRE(gone.receive(10, 0ms)->deliveries.size() == 1);
+  CHECK_FALSE(bus.subscribe(options("later"))->receive(10, 0ms)->deliveries.size() == 1);
+}
+
+TEST_CASE("field bug 14: a blocked receive is interrupted at once") {
+  Bytes bus;
+  auto one = *bus.subscribe(options("one"));
+  std::thread waker([&] {
+    std::this_thread::sleep_for(20ms);
+    one.wake();
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(one.receive(10, 60s)->deliveries.empty());
+  CHECK(std::chrono::steady_clock::now() - begin < 30s);
+  waker.join();
 }

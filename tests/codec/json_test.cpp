@@ -3,17 +3,14 @@
 
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <string>
 #include <vector>
+
+#include "../counting_new.hpp"
 
 using pulse::DecodeResult;
 
 namespace {
-
-std::atomic<long> allocations{0};
 
 const std::string wire =
     R"({"ts": 1755093447.3764217, "key": "bars_1", "meta": {"schema_id": "telemetry.FeedbackEvent", "track": "v1", "headers": {"reason": "queue_high", "utilization": "0.25"}, "hash": "065db2ab497f8596bb3a740ff79f03a0b7d6efacc6663ae93d9b7b5f3d7c03cb"}, "payload": {"coordinator_id": "bars_1", "queue_size": 339563, "capacity": 993909, "level": "soft", "source": "store", "ts": 1755093447.3039854}, "id": "d581fe2a-f6b8-448b-aa0e-53d96ff2abce"})";
@@ -36,19 +33,6 @@ std::pair<DecodeResult, std::string> decode(const std::string& text, pulse::Json
 }
 
 }  // namespace
-
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) {
-    return memory;
-  }
-  throw std::bad_alloc{};
-}
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // g++ 12 inlines one side of the pair only
-#endif
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 TEST_CASE("every member lands where it belongs") {
   pulse::JsonCodec codec;

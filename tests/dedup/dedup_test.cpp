@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <stdexcept>
 #include <string>
 
+#include "../counting_new.hpp"
 #include "pulse/dedup/conformance.hpp"
 #include "pulse/dedup/lru_window.hpp"
 #include "pulse/dedup/no_dedup.hpp"
@@ -14,23 +12,6 @@
 
 using pulse::Claim;
 using pulse::EventId;
-
-namespace {
-std::atomic<long> allocations{0};
-}
-
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) {
-    return memory;
-  }
-  throw std::bad_alloc{};
-}
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // g++ 12 inlines one side of the pair only
-#endif
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 static_assert(pulse::Dedup<pulse::NoDedup> && pulse::Dedup<pulse::SeenSet> && pulse::Dedup<pulse::LruWindow>);
 static_assert(pulse::PrefetchingDedup<pulse::LruWindow>);

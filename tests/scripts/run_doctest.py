@@ -2,10 +2,11 @@
 """Runs a doctest program, shows its output, and adds its counts to the file that PULSE_COUNTS names."""
 import os
 import re
-import subprocess
 import sys
 
-done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+from run_bounded import run
+
+done = run(sys.argv[1:])
 sys.stdout.write(done.stdout)
 found = re.search(r"test cases:\s*(\d+)\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed", done.stdout)
 passed, failed = (int(found[2]), int(found[3])) if found else (0, 1)

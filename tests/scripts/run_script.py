@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Runs a script test and adds its counts to the file that PULSE_COUNTS names. A script prints one line "ok NAME" or "not ok NAME" a case."""
 import os
-import subprocess
 import sys
 
-done = subprocess.run([sys.executable, *sys.argv[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+from run_bounded import run
+
+done = run([sys.executable, *sys.argv[1:]])
 sys.stdout.write(done.stdout)
 lines = done.stdout.splitlines()
 passed = sum(line.startswith("ok ") for line in lines)

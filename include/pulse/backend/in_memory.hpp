@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "pulse/backend/in_memory/stream.hpp"
+#include "pulse/backend/in_memory/state.hpp"
 #include "pulse/backend/in_memory/subscription.hpp"
 #include "pulse/concept/backend.hpp"
 #include "pulse/concept/clock.hpp"
@@ -136,6 +136,41 @@ class InMemoryBackend {
   Status purge(std::string_view stream, EntryId id) {
     const std::lock_guard lock{state_.mutex};
     return state_.stream(stream).dead_letters.erase(id) > 0 ? Status{} : Status{missing(stream, id)};
+  }
+
+  /// Forgets a consumer of a group, so that names of processes that are gone do not gather. Refused while it has entries pending: with
+  /// the name, Redis would drop them from the list, and nobody would ever get them. Claim them first.
+  /// Errors: not_found, for the group or the consumer; capacity, with the number that is pending.
+  Status remove_consumer(std::string_view stream, std::string_view group, std::string_view consumer) {
+    const std::lock_guard lock{state_.mutex};
+    auto& groups = state_.stream(stream).groups;
+    const auto found = groups.find(group);
+    if (found == groups.end()) {
+      return Error{ErrorCode::not_found, "\"" + std::string(stream) + "\" has no group \"" + std::string(group) + "\""};
+    }
+    auto& consumers = found->second.consumers;
+    const auto at = consumers.find(consumer);
+    if (at == consumers.end()) {
+      return Error{ErrorCode::not_found, "the group \"" + std::string(group) + "\" has no consumer \"" + std::string(consumer) + "\""};
+    }
+    if (const std::uint64_t pending = found->second.pending_of(at->second); pending > 0) {
+      return Error{ErrorCode::capacity, "the consumer \"" + std::string(consumer) + "\" has " + std::to_string(pending) + " entries pending: claim them first"};
+    }
+    consumers.erase(at);
+    return {};
+  }
+
+  /// The names of a group's consumers, sorted; none where there is no such group.
+  [[nodiscard]] std::vector<std::string> consumers(std::string_view stream, std::string_view group) {
+    const std::lock_guard lock{state_.mutex};
+    std::vector<std::string> names;
+    const auto& groups = state_.stream(stream).groups;
+    if (const auto found = groups.find(group); found != groups.end()) {
+      for (const auto& [name, number] : found->second.consumers) {
+        names.push_back(name);
+      }
+    }
+    return names;
   }
 
   /// Deletes an entry, as XDEL. What is pending of it will be reported as vanished. Errors: not_found.

@@ -19,7 +19,8 @@ namespace pulse {
 ///     }};
 ///
 /// The first adjustment of a provider counts as a change. `publish` runs after `apply`; where either throws the change is not noted as
-/// published, so the event's next delivery publishes it. Lvalues are referred to, rvalues owned. Thread safety: one thread.
+/// published, so the event's next delivery publishes it. It remembers one scale a provider; which providers there are is the controller's
+/// configuration, never the wire's. Lvalues are referred to, rvalues owned. Thread safety: one thread.
 template <class Controller, class Publish>
 class Publishing {
   static_assert(RateController<std::remove_reference_t<Controller>>, "pulse: Publishing needs a controller with apply(const pulse::RateAdjustment&)");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -91,10 +92,23 @@ struct StreamGroup {
   std::uint64_t pending = 0;
   SegmentWindow<PendingSegment> list;
   std::map<std::string, std::uint32_t, std::less<>> consumers;
+  std::uint32_t last_consumer = 0;  ///< numbers are not given twice: a later consumer must not own what an earlier one did
 
   std::uint32_t consumer(std::string_view name) {
     const auto at = consumers.find(name);
-    return at != consumers.end() ? at->second : consumers.emplace(std::string(name), static_cast<std::uint32_t>(consumers.size() + 1)).first->second;
+    return at != consumers.end() ? at->second : consumers.emplace(std::string(name), ++last_consumer).first->second;
+  }
+
+  /// What `owner` has pending. Complexity: linear in the list.
+  [[nodiscard]] std::uint64_t pending_of(std::uint32_t owner) const noexcept {
+    std::uint64_t count = 0;
+    for (std::uint64_t at = list.begin(); at < list.end(); at += segment_size) {
+      if (const auto& part = list.at(at); part != nullptr && part->pending > 0) {
+        count += static_cast<std::uint64_t>(
+            std::count_if(part->records.begin(), part->records.end(), [owner](const PendingRecord& record) { return record.owner == owner; }));
+      }
+    }
+    return count;
   }
 
   /// The part of the list that holds `position`, or nullptr.

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "pulse/backend/in_memory/stream.hpp"
+#include "pulse/core/clock.hpp"
+
+namespace pulse {
+
+struct InMemoryOptions;
+
+namespace detail {
+
+/// What a backend and its subscriptions share.
+template <class Payload, class Clk, class Options = InMemoryOptions>
+struct InMemoryState {
+  Options options;
+  Clk clock;
+  std::function<std::string(const Payload&)> encode;
+  std::mutex mutex;
+  std::condition_variable arrived;
+  int waiting = 0;  ///< subscriptions in a blocked receive
+  std::map<std::string, std::unique_ptr<Stream<Payload>>, std::less<>> streams;
+
+  std::pair<const std::string, std::unique_ptr<Stream<Payload>>>* recent = nullptr;  ///< publishers mostly name the same stream again
+
+  Stream<Payload>& stream(std::string_view name) {
+    if (recent == nullptr || recent->first != name) {
+      auto at = streams.find(name);
+      if (at == streams.end()) {
+        at = streams.emplace(std::string(name), std::make_unique<Stream<Payload>>()).first;
+      }
+      recent = &*at;  // nodes stay where they are, and no stream is ever removed
+    }
+    return *recent->second;
+  }
+
+  EntryId append(Stream<Payload>& to, Payload&& payload, bool redriven) {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(coarse_wall(clock).time_since_epoch()).count();
+    const EntryId id = to.append(static_cast<std::uint64_t>(ms), std::move(payload), redriven);
+    if (options.max_length > 0) {
+      to.trim(options.max_length);
+    }
+    return id;
+  }
+};
+
+}  // namespace detail
+
+}  // namespace pulse
