@@ -454,3 +454,36 @@ TEST_CASE("field bug 14: a blocked receive is interrupted at once") {
   CHECK(std::chrono::steady_clock::now() - begin < 30s);
   waker.join();
 }
+
+TEST_CASE("in memory: dead letters are brought back one by one, by range, or all, and in their order") {
+  Bytes bus;
+  auto one = *bus.subscribe(options("one"));
+  for (int i = 0; i < 6; ++i) {
+    REQUIRE(bus.publish("s", std::to_string(i)));
+  }
+  REQUIRE(one.receive(10, 0ms)->deliveries.size() == 6);
+  std::vector<pulse::DeadLetterItem> dead;
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    dead.push_back({i, "why"});
+  }
+  REQUIRE(one.settle({{}, {}, dead}));
+  const auto letters = *bus.dead_letters("s", {}, 10);
+  REQUIRE(letters.size() == 6);
+  const auto back = [&] {
+    std::string text;
+    const auto batch = one.receive(10, 0ms);
+    for (const auto& delivery : batch->deliveries) {
+      CHECK(delivery.redriven());
+      text += delivery.data();
+    }
+    return text;
+  };
+  CHECK(bus.redrive("s", letters[5].id));
+  CHECK(*bus.redrive("s", letters[1].id, letters[3].id, 2) == 2);
+  CHECK(back() == "512");
+  CHECK(*bus.redrive("s", letters[1].id, letters[3].id, 2) == 1);
+  CHECK(*bus.redrive("s", letters[1].id, letters[3].id, 2) == 0);
+  CHECK(*bus.redrive_all("s") == 2);
+  CHECK(back() == "304");
+  CHECK(bus.dead_letters("s", {}, 10)->empty());
+}

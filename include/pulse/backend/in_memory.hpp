@@ -116,21 +116,24 @@ class InMemoryBackend {
     return again;
   }
 
-  /// Redrives all dead letters of the stream that are there now, oldest first. Returns how many.
-  Result<std::size_t> redrive_all(std::string_view stream) {
+  /// Redrives the dead letters from `first` to `last`, both included, oldest first, at most `max`. Returns how many: fewer than `max` means
+  /// that none is left in the range.
+  Result<std::size_t> redrive(std::string_view stream, EntryId first, EntryId last, std::size_t max) {
     std::size_t count = 0;
     {
       const std::lock_guard lock{state_.mutex};
       auto& source = state_.stream(stream);
-      for (auto& [id, letter] : source.dead_letters) {
-        (void)state_.append(source, std::move(letter.payload), true);
-        ++count;
+      auto at = source.dead_letters.lower_bound(first);
+      for (; at != source.dead_letters.end() && at->first <= last && count < max; ++count) {
+        (void)state_.append(source, std::move(at->second.payload), true);
+        at = source.dead_letters.erase(at);
       }
-      source.dead_letters.clear();
     }
     state_.arrived.notify_all();
     return count;
   }
+  /// All that are there now.
+  Result<std::size_t> redrive_all(std::string_view stream) { return redrive(stream, EntryId::min(), EntryId::max(), ~std::size_t{0}); }
 
   /// Removes the dead letter for good. Errors: not_found.
   Status purge(std::string_view stream, EntryId id) {
