@@ -12,6 +12,7 @@
 #include "pulse/control/rate_coordinator.hpp"
 #include "pulse/core/config.hpp"
 #include "pulse/core/keys.hpp"
+#include "pulse/dedup/fifo_window.hpp"
 #include "pulse/dedup/lru_window.hpp"
 #include "pulse/dedup/no_dedup.hpp"
 #include "pulse/dedup/seen_set.hpp"

@@ -75,7 +75,7 @@ struct RuntimeHealth {
 template <class BackendMap, class D, class M, RateController C, class T = DefaultTraits>
 class Runtime {
   static_assert(assert_dedup<D>() && assert_metrics<M>());
-  using bus_type = std::enable_if_t<(sizeof(T) > 0), FeedbackBus>;  // dependent, so that who has no runtime does not compile a bus
+  using bus_type = std::enable_if_t<RateController<C>, FeedbackBus>;  // dependent, so that who has no runtime does not compile a bus
 
  public:
   Runtime(PulseConfig config, BackendMap made, D dedup, M& metrics, C& controller, RuntimeOptions options = {}, typename T::clock clock = {})

@@ -6,6 +6,7 @@
 
 #include "../counting_new.hpp"
 #include "pulse/dedup/conformance.hpp"
+#include "pulse/dedup/fifo_window.hpp"
 #include "pulse/dedup/lru_window.hpp"
 #include "pulse/dedup/no_dedup.hpp"
 #include "pulse/dedup/seen_set.hpp"
@@ -14,7 +15,8 @@ using pulse::Claim;
 using pulse::EventId;
 
 static_assert(pulse::Dedup<pulse::NoDedup> && pulse::Dedup<pulse::SeenSet> && pulse::Dedup<pulse::LruWindow>);
-static_assert(pulse::PrefetchingDedup<pulse::LruWindow>);
+static_assert(pulse::PrefetchingDedup<pulse::LruWindow> && pulse::LeasingDedup<pulse::LruWindow> && pulse::KeylessDedup<pulse::NoDedup>);
+static_assert(pulse::BatchedDedup<pulse::FifoWindow> && pulse::LeasingDedup<pulse::FifoWindow> && !pulse::KeylessDedup<pulse::FifoWindow>);
 static_assert(sizeof(pulse::NoDedup) == 1);
 
 namespace {
@@ -161,4 +163,89 @@ TEST_CASE("NoDedup handles everything") {
   pulse::NoDedup::commit(id(1));
   CHECK(pulse::NoDedup::claim(id(1)) == Claim::fresh);
   CHECK(pulse::NoDedup::size() == 0);
+}
+
+TEST_CASE("FifoWindow keeps the laws, batches and leases included, at every small capacity and some large") {
+  for (const std::size_t capacity : {1U, 2U, 3U, 4U, 7U, 15U, 16U, 31U, 32U, 33U, 100U, 1000U, 4096U}) {
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      CAPTURE(capacity);
+      const pulse::conformance::DedupLaws laws{.window = capacity / 2, .since_claim = true, .capacity = capacity, .seed = seed};
+      CHECK(pulse::conformance::dedup([&] { return pulse::FifoWindow{capacity, seed * 77}; }, laws) == "");
+    }
+  }
+}
+
+TEST_CASE("the suite catches a batch that differs from one by one") {
+  struct Careless : pulse::FifoWindow {
+    Careless() : FifoWindow(100, 1) {}
+    using FifoWindow::claim;
+    void claim(std::span<const EventId> ids, std::span<Claim> claims) {
+      FifoWindow::claim(ids, claims);
+      for (std::size_t i = 1; i < ids.size(); ++i) {
+        if (ids[i] == ids[i - 1]) {
+          claims[i] = Claim::fresh;  // looked both up before it entered either
+        }
+      }
+    }
+  };
+  CHECK(pulse::conformance::dedup([] { return Careless{}; }, {.window = 50, .since_claim = true, .capacity = 100}) != "");
+}
+
+TEST_CASE("a FifoWindow forgets in the order of claims, exactly, and being asked keeps nothing longer") {
+  pulse::FifoWindow window{3, 1};
+  for (const std::uint64_t n : {1U, 2U, 3U}) {
+    CHECK(window.claim(id(n)) == Claim::fresh);
+    window.commit(id(n));
+  }
+  CHECK(window.claim(id(1)) == Claim::done);
+  CHECK(window.claim(id(4)) == Claim::fresh);
+  window.commit(id(4));
+  CHECK(window.size() == 3);
+  CHECK(window.claim(id(2)) == Claim::done);
+  CHECK(window.claim(id(3)) == Claim::done);
+  CHECK(window.claim(id(1)) == Claim::fresh);
+}
+
+TEST_CASE("in a FifoWindow a lease outlasts the window, whatever comes and goes") {
+  pulse::FifoWindow window{8, 1};
+  pulse::FifoWindow::lease_type held;
+  REQUIRE(window.claim(id(0), held) == Claim::fresh);
+  for (std::uint64_t n = 1; n < 100'000; ++n) {  // the numbers of its index wrap many times
+    pulse::FifoWindow::lease_type lease;
+    REQUIRE(window.claim(id(n), lease) == Claim::fresh);
+    window.commit(lease);
+    REQUIRE(window.claim(id(0)) == Claim::leased);
+    REQUIRE(window.claim(id(n)) == Claim::done);
+    if (n > 7) {
+      REQUIRE(window.size() == 8);
+    }
+  }
+  window.commit(held);
+  CHECK(window.claim(id(0)) == Claim::done);
+}
+
+TEST_CASE("a FifoWindow full of leases says so, and a release makes room") {
+  pulse::FifoWindow window{2, 1};
+  CHECK(window.claim(id(1)) == Claim::fresh);
+  CHECK(window.claim(id(2)) == Claim::fresh);
+  CHECK(window.claim(id(3)) == Claim::unavailable);
+  CHECK(window.claim(id(1)) == Claim::leased);
+  window.release(id(2));
+  CHECK(window.size() == 1);
+  CHECK(window.claim(id(3)) == Claim::fresh);
+  CHECK(window.claim(id(1)) == Claim::leased);
+}
+
+TEST_CASE("a FifoWindow takes 24 bytes an id, and nothing after construction") {
+  pulse::FifoWindow window{100'000};
+  CHECK(static_cast<double>(window.bytes()) / 100'000 <= 24);
+  const long before = allocations;
+  for (std::uint64_t n = 0; n < 300'000; ++n) {
+    (void)window.claim(id(n));
+    (n % 7 == 0) ? window.release(id(n)) : window.commit(id(n));
+  }
+  CHECK(allocations == before);
+  CHECK(window.size() <= 100'000);
+  CHECK_THROWS_AS(pulse::FifoWindow{0}, std::invalid_argument);
+  CHECK_THROWS_AS(pulse::FifoWindow{pulse::FifoWindow::max_capacity + 1}, std::invalid_argument);
 }

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "pulse/concept/dedup.hpp"
 #include "pulse/detail/random.hpp"
@@ -17,6 +19,9 @@ namespace pulse::conformance {
 struct DedupLaws {
   /// How many other ids may be claimed after a commit with the id still `done`; 0: it remembers nothing.
   std::size_t window = 0;
+  /// Whether that counts from the claim that found the id fresh, as in a FIFO; else from the commit, and anew from each claim that found
+  /// it done, as in an LRU.
+  bool since_claim = false;
   /// The most ids it may hold; 0: no bound.
   std::size_t capacity = 0;
   std::uint64_t seed = 1;
@@ -55,6 +60,42 @@ void release(D& dedup, EventId id, [[maybe_unused]] const Lease& lease, [[maybe_
   } else {
     dedup.release(id);
   }
+}
+
+/// Two windows get the same claims, one of them in batches with ids that come twice, and the same commits and releases.
+template <class Make>
+bool batched_equals_single(Make make, std::uint64_t seed) {
+  auto batched = make();
+  auto single = make();
+  pulse::detail::SplitMix64 random{seed};
+  std::vector<EventId> ids;
+  std::vector<Claim> claims;
+  for (int round = 0; round < 2000; ++round) {
+    ids.clear();
+    for (std::uint64_t n = random.up_to(40); n > 0; --n) {
+      ids.push_back({random.up_to(3), random.up_to(round % 3 == 0 ? 20 : 5000)});
+    }
+    claims.assign(ids.size(), Claim::unavailable);
+    batched.claim(std::span<const EventId>{ids}, std::span<Claim>{claims});
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (single.claim(ids[i]) != claims[i]) {
+        return false;
+      }
+    }
+    for (const EventId id : ids) {
+      if (random.up_to(3) == 0) {
+        batched.release(id);
+        single.release(id);
+      } else {
+        batched.commit(id);
+        single.commit(id);
+      }
+    }
+    if (batched.size() != single.size()) {
+      return false;
+    }
+  }
+  return true;
 }
 }  // namespace detail
 
@@ -125,14 +166,14 @@ template <class Make>
         if (answer == Claim::fresh) {
           model[chosen] = {Claim::leased, claims, lease};
           ++leased;
-        } else if (answer == Claim::done && known != model.end()) {
+        } else if (answer == Claim::done && known != model.end() && !laws.since_claim) {
           known->second.touched = claims;
         }
         ++claims;
         if (leased * 2 > laws.window || random.up_to(1) == 0) {  // most work ends
           if (const auto now = model.find(chosen); now != model.end() && now->second.state == Claim::leased) {
             detail::commit(window, chosen, now->second.lease, random.up_to(1) == 0);
-            now->second = {Claim::done, claims, {}};
+            now->second = {Claim::done, laws.since_claim ? now->second.touched : claims, {}};
             --leased;
           }
         }
@@ -141,7 +182,7 @@ template <class Make>
       case 2:
         if (known != model.end() && known->second.state == Claim::leased) {
           detail::commit(window, chosen, known->second.lease, random.up_to(1) == 0);
-          known->second = {Claim::done, claims, {}};
+          known->second = {Claim::done, laws.since_claim ? known->second.touched : claims, {}};
           --leased;
         } else {
           window.commit(chosen);
@@ -160,6 +201,9 @@ template <class Make>
     if (laws.capacity > 0 && window.size() > laws.capacity) {
       return broken("size never exceeds the stated bound");
     }
+  }
+  if constexpr (BatchedDedup<Window>) {
+    return detail::batched_equals_single(make, laws.seed) ? "" : broken("a batched claim equals one by one in order");
   }
   return "";
 }

@@ -207,8 +207,16 @@ class JsonScanner : public JsonStrings {
     }
     at = after_mark(at);
     [[maybe_unused]] std::uint64_t bit = 1;
-    const char* past = nullptr;
-    if (((name == std::remove_cvref_t<Members>::name ? (past = known_member(at, seen, bit, known, closed), true) : (bit <<= 1, false)) || ...)) {
+    [[maybe_unused]] const char* past = nullptr;
+    [[maybe_unused]] const auto read_if_named = [&]<class Member>(Member& member) {
+      if (name != Member::name) {
+        bit <<= 1;
+        return false;
+      }
+      past = known_member(at, seen, bit, member, closed);
+      return true;
+    };
+    if ((read_if_named(known) || ...)) {
       return past;
     }
     at = unknown(at, name);

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace pulse::detail {
+
+/// Tells which slot of a ring holds an id, for a ring in which slots are given out in turn and given again after `capacity` others.
+///
+/// An entry is 32 bits: the high ones are the sequence number under which its slot was given out, cut to as many as there is room for; the
+/// low ones a fingerprint of the id. Its age, the distance from the newest sequence number, says both where the slot is and whether the entry still
+/// counts: at `capacity` it has expired, without anybody touching it, so that eviction costs nothing. What is expired must not come to
+/// life again when the cut numbers wrap: a sweep that looks at one bucket every `sweep_every` numbers holds their age at `capacity`.
+///
+/// Entries stand in buckets of one cache line, fifteen and a mark. An id whose bucket is full goes to the next that is not, and the
+/// buckets it passed are marked with its number: while the mark is alive, a search goes on behind them.
+///
+/// Memory: 64 bytes for each 15 * load ids. Complexity: expected constant. Nothing is allocated after construction.
+class AgingIndex {
+ public:
+  static constexpr std::size_t max_capacity = std::size_t{1} << 27;
+  static constexpr double load = 0.555;
+
+  /// Requires: 1 <= capacity <= max_capacity.
+  explicit AgingIndex(std::size_t capacity)
+      : capacity_(static_cast<std::uint32_t>(capacity)),
+        print_bits_(32 - number_bits(capacity)),
+        print_mask_((std::uint32_t{1} << print_bits_) - 1),
+        limit_(capacity_ << print_bits_),
+        newest_(0xffffffff),
+        count_(static_cast<std::uint32_t>(static_cast<double>(capacity) / (ways * load)) + 1),
+        buckets_(count_),
+        sweep_every_(((0xffffffff >> print_bits_) - capacity_) / count_) {
+    for (Bucket& bucket : buckets_) {
+      bucket.entries.fill(expired());
+    }
+  }
+
+  void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[home(hash)], 1); }
+
+  /// Calls `is(slots_back)` for what may be the id's entry, the age telling the slot: 0 is the one given out last. Returns whether it said
+  /// yes, and then the age; otherwise where an entry of the id would go.
+  struct Place {
+    std::uint64_t hash;
+    std::uint32_t bucket;
+    std::uint32_t way;
+    std::uint32_t age;
+    bool found;
+  };
+  template <class Is>
+  [[nodiscard]] Place find(std::uint64_t hash, Is&& is) const noexcept {
+    const std::uint32_t wanted = fingerprint(hash);
+    Place place{hash, 0, ways, 0, false};
+    for (std::uint32_t at = home(hash);; at = after(at)) {
+      const Scan scan = look(buckets_[at], wanted);
+      for (std::uint32_t match = scan.match; match != 0; match &= match - 1) {
+        const auto way = static_cast<std::uint32_t>(std::countr_zero(match));
+        const std::uint32_t age = age_of(buckets_[at].entries[way]);
+        if (is(age)) {
+          return {hash, at, way, age, true};
+        }
+      }
+      if (place.way == ways && scan.free != 0) {
+        place.bucket = at;
+        place.way = static_cast<std::uint32_t>(std::countr_zero(scan.free));
+      }
+      if (!scan.goes_on) [[likely]] {
+        if (place.way == ways) {
+          place.bucket = at;
+        }
+        return place;
+      }
+    }
+  }
+
+  /// Calls `look(age)` for each entry of the id's own bucket that has its fingerprint: a hint of what a `find` will ask for.
+  template <class Look>
+  void hint(std::uint64_t hash, Look&& looks) const noexcept {
+    const Bucket& bucket = buckets_[home(hash)];
+    for (std::uint32_t match = look(bucket, fingerprint(hash)).match; match != 0; match &= match - 1) {
+      looks(age_of(bucket.entries[static_cast<std::size_t>(std::countr_zero(match))]));
+    }
+  }
+
+  /// Gives the next number to an id that was not found. Requires: no number was given out or entry expired since.
+  void insert(Place place) noexcept {
+    while (place.way == ways) {  // the bucket is full: go on until one is not
+      place.bucket = after(place.bucket);
+      const Scan scan = look(buckets_[place.bucket], 0);
+      place.way = scan.free != 0 ? static_cast<std::uint32_t>(std::countr_zero(scan.free)) : ways;
+    }
+    write(place);
+  }
+  /// Gives the next number to an entry that was found, instead of its own.
+  void renew(const Place& place) noexcept { write(place); }
+  /// Takes an entry that was found out.
+  void erase(const Place& place) noexcept { buckets_[place.bucket].entries[place.way] = expired(); }
+
+  [[nodiscard]] std::size_t bytes() const noexcept { return buckets_.size() * sizeof(Bucket); }
+
+ private:
+  static constexpr std::uint32_t ways = 15;
+  struct alignas(64) Bucket {
+    std::array<std::uint32_t, ways + 1> entries;  ///< the last is the mark
+  };
+  static_assert(sizeof(Bucket) == 64);
+
+  struct Scan {
+    std::uint32_t match;  ///< ways that are alive and have the fingerprint
+    std::uint32_t free;   ///< ways that have expired
+    bool goes_on;
+  };
+
+  /// Eight times the capacity, so that the sweep is rare, where at least eight bits are left for the fingerprint; never less than one and
+  /// a half.
+  static constexpr unsigned number_bits(std::size_t capacity) noexcept {
+    const auto least = static_cast<unsigned>(std::bit_width(capacity + std::max<std::size_t>(capacity / 2, 1024)));
+    return std::max(least, std::min(24U, static_cast<unsigned>(std::bit_width(capacity * 8))));
+  }
+
+  [[nodiscard]] std::uint32_t home(std::uint64_t hash) const noexcept {
+    return static_cast<std::uint32_t>((hash >> 32) * count_ >> 32);  // Lemire, "Fast random integer generation in an interval" (2019)
+  }
+  [[nodiscard]] std::uint32_t after(std::uint32_t bucket) const noexcept { return bucket + 1 == count_ ? 0 : bucket + 1; }
+  [[nodiscard]] std::uint32_t fingerprint(std::uint64_t hash) const noexcept { return static_cast<std::uint32_t>(hash) & print_mask_; }
+  [[nodiscard]] std::uint32_t age_of(std::uint32_t entry) const noexcept { return (newest_ - entry) >> print_bits_; }
+  [[nodiscard]] std::uint32_t expired() const noexcept { return newest_ - print_mask_ - limit_; }
+
+  [[nodiscard]] Scan look(const Bucket& bucket, std::uint32_t wanted) const noexcept {
+#if defined(__SSE2__)
+    // An age is below the capacity: the newest number less the entry's, in the high bits; ones below it, so that no fingerprint borrows.
+    // Both sides are moved by half the range, because there is only a signed comparison.
+    constexpr std::uint32_t half = 0x80000000;
+    const __m128i newest = _mm_set1_epi32(static_cast<int>(newest_ + half));
+    const __m128i limit = _mm_set1_epi32(static_cast<int>(limit_ + half));
+    const __m128i mask = _mm_set1_epi32(static_cast<int>(print_mask_));
+    const __m128i print = _mm_set1_epi32(static_cast<int>(wanted));
+    __m128i alive[4];
+    __m128i match[4];
+    for (std::size_t i = 0; i < 4; ++i) {
+      const __m128i four = _mm_load_si128(reinterpret_cast<const __m128i*>(&bucket.entries[4 * i]));
+      alive[i] = _mm_cmpgt_epi32(limit, _mm_sub_epi32(newest, four));
+      match[i] = _mm_and_si128(alive[i], _mm_cmpeq_epi32(_mm_and_si128(four, mask), print));
+    }
+    const auto bits_of = [](const __m128i(&lanes)[4]) {
+      return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(lanes[0], lanes[1]), _mm_packs_epi32(lanes[2], lanes[3]))));
+    };
+    const std::uint32_t living = bits_of(alive);
+    return {bits_of(match) & 0x7fff, ~living & 0x7fff, (living & 0x8000) != 0};
+#else
+    Scan scan{0, 0, age_of(bucket.entries[ways]) < capacity_};
+    for (std::uint32_t way = 0; way < ways; ++way) {
+      const bool alive = age_of(bucket.entries[way]) < capacity_;
+      scan.match |= static_cast<std::uint32_t>(alive && (bucket.entries[way] & print_mask_) == wanted) << way;
+      scan.free |= static_cast<std::uint32_t>(!alive) << way;
+    }
+    return scan;
+#endif
+  }
+
+  void write(const Place& place) noexcept {
+    for (std::uint32_t passed = home(place.hash); passed != place.bucket; passed = after(passed)) {
+      buckets_[passed].entries[ways] = newest_ + 1;
+    }
+    buckets_[place.bucket].entries[place.way] = (newest_ + 1) | fingerprint(place.hash);  // the next number: the ones below the newest carry over
+    newest_ += print_mask_ + 1;
+    if (--until_sweep_ == 0) {
+      sweep();
+    }
+  }
+
+  void sweep() noexcept {
+    until_sweep_ = sweep_every_;
+    for (std::uint32_t& entry : buckets_[swept_].entries) {
+      if (age_of(entry) > capacity_) {
+        entry = expired();
+      }
+    }
+    swept_ = after(swept_);
+  }
+
+  std::uint32_t capacity_;
+  unsigned print_bits_;
+  std::uint32_t print_mask_;
+  std::uint32_t limit_;   ///< the capacity where the number stands in an entry
+  std::uint32_t newest_;  ///< the last number given out where it stands in an entry, above ones: so no fingerprint borrows from a difference
+  std::uint32_t count_;   ///< of buckets
+  std::vector<Bucket> buckets_;
+  std::uint32_t sweep_every_;
+  std::uint32_t until_sweep_ = 1;
+  std::uint32_t swept_ = 0;
+};
+
+}  // namespace pulse::detail
