@@ -2,14 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+
+#include "pulse/dedup/index_bucket.hpp"
 
 namespace pulse::detail {
 
@@ -27,7 +24,6 @@ namespace pulse::detail {
 class AgingIndex {
  public:
   static constexpr std::size_t max_capacity = std::size_t{1} << 27;
-  static constexpr double load = 0.555;
 
   /// Requires: 1 <= capacity <= max_capacity.
   explicit AgingIndex(std::size_t capacity)
@@ -36,15 +32,14 @@ class AgingIndex {
         print_mask_((std::uint32_t{1} << print_bits_) - 1),
         limit_(capacity_ << print_bits_),
         newest_(0xffffffff),
-        count_(static_cast<std::uint32_t>(static_cast<double>(capacity) / (ways * load)) + 1),
-        buckets_(count_),
-        sweep_every_(((0xffffffff >> print_bits_) - capacity_) / count_) {
-    for (Bucket& bucket : buckets_) {
+        buckets_(capacity),
+        sweep_every_(((0xffffffff >> print_bits_) - capacity_) / buckets_.count()) {
+    for (IndexBucket& bucket : buckets_) {
       bucket.entries.fill(expired());
     }
   }
 
-  void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[home(hash)], 1); }
+  void prefetch(std::uint64_t hash) const noexcept { buckets_.prefetch(hash); }
 
   /// Calls `is(slots_back)` for what may be the id's entry, the age telling the slot: 0 is the one given out last. Returns whether it said
   /// yes, and then the age; otherwise where an entry of the id would go.
@@ -59,7 +54,7 @@ class AgingIndex {
   [[nodiscard]] Place find(std::uint64_t hash, Is&& is) const noexcept {
     const std::uint32_t wanted = fingerprint(hash);
     Place place{hash, 0, ways, 0, false};
-    for (std::uint32_t at = home(hash);; at = after(at)) {
+    for (std::uint32_t at = buckets_.home(hash);; at = buckets_.after(at)) {
       const Scan scan = look(buckets_[at], wanted);
       for (std::uint32_t match = scan.match; match != 0; match &= match - 1) {
         const auto way = static_cast<std::uint32_t>(std::countr_zero(match));
@@ -84,7 +79,7 @@ class AgingIndex {
   /// Calls `look(age)` for each entry of the id's own bucket that has its fingerprint: a hint of what a `find` will ask for.
   template <class Look>
   void hint(std::uint64_t hash, Look&& looks) const noexcept {
-    const Bucket& bucket = buckets_[home(hash)];
+    const IndexBucket& bucket = buckets_[buckets_.home(hash)];
     for (std::uint32_t match = look(bucket, fingerprint(hash)).match; match != 0; match &= match - 1) {
       looks(age_of(bucket.entries[static_cast<std::size_t>(std::countr_zero(match))]));
     }
@@ -93,7 +88,7 @@ class AgingIndex {
   /// Gives the next number to an id that was not found. Requires: no number was given out or entry expired since.
   void insert(Place place) noexcept {
     while (place.way == ways) {  // the bucket is full: go on until one is not
-      place.bucket = after(place.bucket);
+      place.bucket = buckets_.after(place.bucket);
       const Scan scan = look(buckets_[place.bucket], 0);
       place.way = scan.free != 0 ? static_cast<std::uint32_t>(std::countr_zero(scan.free)) : ways;
     }
@@ -104,14 +99,10 @@ class AgingIndex {
   /// Takes an entry that was found out.
   void erase(const Place& place) noexcept { buckets_[place.bucket].entries[place.way] = expired(); }
 
-  [[nodiscard]] std::size_t bytes() const noexcept { return buckets_.size() * sizeof(Bucket); }
+  [[nodiscard]] std::size_t bytes() const noexcept { return buckets_.bytes(); }
 
  private:
-  static constexpr std::uint32_t ways = 15;
-  struct alignas(64) Bucket {
-    std::array<std::uint32_t, ways + 1> entries;  ///< the last is the mark
-  };
-  static_assert(sizeof(Bucket) == 64);
+  static constexpr std::uint32_t ways = IndexBucket::ways;
 
   struct Scan {
     std::uint32_t match;  ///< ways that are alive and have the fingerprint
@@ -126,37 +117,30 @@ class AgingIndex {
     return std::max(least, std::min(24U, static_cast<unsigned>(std::bit_width(capacity * 8))));
   }
 
-  [[nodiscard]] std::uint32_t home(std::uint64_t hash) const noexcept {
-    return static_cast<std::uint32_t>((hash >> 32) * count_ >> 32);  // Lemire, "Fast random integer generation in an interval" (2019)
-  }
-  [[nodiscard]] std::uint32_t after(std::uint32_t bucket) const noexcept { return bucket + 1 == count_ ? 0 : bucket + 1; }
   [[nodiscard]] std::uint32_t fingerprint(std::uint64_t hash) const noexcept { return static_cast<std::uint32_t>(hash) & print_mask_; }
   [[nodiscard]] std::uint32_t age_of(std::uint32_t entry) const noexcept { return (newest_ - entry) >> print_bits_; }
   [[nodiscard]] std::uint32_t expired() const noexcept { return newest_ - print_mask_ - limit_; }
 
-  [[nodiscard]] Scan look(const Bucket& bucket, std::uint32_t wanted) const noexcept {
+  [[nodiscard]] Scan look(const IndexBucket& bucket, std::uint32_t wanted) const noexcept {
 #if defined(__SSE2__)
     // An age is below the capacity: the newest number less the entry's, in the high bits; ones below it, so that no fingerprint borrows.
     // Both sides are moved by half the range, because there is only a signed comparison.
     constexpr std::uint32_t half = 0x80000000;
-    const __m128i newest = _mm_set1_epi32(static_cast<int>(newest_ + half));
-    const __m128i limit = _mm_set1_epi32(static_cast<int>(limit_ + half));
-    const __m128i mask = _mm_set1_epi32(static_cast<int>(print_mask_));
-    const __m128i print = _mm_set1_epi32(static_cast<int>(wanted));
+    const __m128i newest = all_lanes(newest_ + half);
+    const __m128i limit = all_lanes(limit_ + half);
+    const __m128i mask = all_lanes(print_mask_);
+    const __m128i print = all_lanes(wanted);
     __m128i alive[4];
     __m128i match[4];
     for (std::size_t i = 0; i < 4; ++i) {
-      const __m128i four = _mm_load_si128(reinterpret_cast<const __m128i*>(&bucket.entries[4 * i]));
+      const __m128i four = four_lanes(bucket, i);
       alive[i] = _mm_cmpgt_epi32(limit, _mm_sub_epi32(newest, four));
       match[i] = _mm_and_si128(alive[i], _mm_cmpeq_epi32(_mm_and_si128(four, mask), print));
     }
-    const auto bits_of = [](const __m128i(&lanes)[4]) {
-      return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(lanes[0], lanes[1]), _mm_packs_epi32(lanes[2], lanes[3]))));
-    };
-    const std::uint32_t living = bits_of(alive);
-    return {bits_of(match) & 0x7fff, ~living & 0x7fff, (living & 0x8000) != 0};
+    const std::uint32_t living = lane_bits(alive);
+    return {lane_bits(match) & 0x7fff, ~living & 0x7fff, (living & 0x8000) != 0};
 #else
-    Scan scan{0, 0, age_of(bucket.entries[ways]) < capacity_};
+    Scan scan{0, 0, age_of(bucket.mark()) < capacity_};
     for (std::uint32_t way = 0; way < ways; ++way) {
       const bool alive = age_of(bucket.entries[way]) < capacity_;
       scan.match |= static_cast<std::uint32_t>(alive && (bucket.entries[way] & print_mask_) == wanted) << way;
@@ -167,8 +151,8 @@ class AgingIndex {
   }
 
   void write(const Place& place) noexcept {
-    for (std::uint32_t passed = home(place.hash); passed != place.bucket; passed = after(passed)) {
-      buckets_[passed].entries[ways] = newest_ + 1;
+    for (std::uint32_t passed = buckets_.home(place.hash); passed != place.bucket; passed = buckets_.after(passed)) {
+      buckets_[passed].mark() = newest_ + 1;
     }
     buckets_[place.bucket].entries[place.way] = (newest_ + 1) | fingerprint(place.hash);  // the next number: the ones below the newest carry over
     newest_ += print_mask_ + 1;
@@ -184,7 +168,7 @@ class AgingIndex {
         entry = expired();
       }
     }
-    swept_ = after(swept_);
+    swept_ = buckets_.after(swept_);
   }
 
   std::uint32_t capacity_;
@@ -192,8 +176,7 @@ class AgingIndex {
   std::uint32_t print_mask_;
   std::uint32_t limit_;   ///< the capacity where the number stands in an entry
   std::uint32_t newest_;  ///< the last number given out where it stands in an entry, above ones: so no fingerprint borrows from a difference
-  std::uint32_t count_;   ///< of buckets
-  std::vector<Bucket> buckets_;
+  IndexBuckets buckets_;
   std::uint32_t sweep_every_;
   std::uint32_t until_sweep_ = 1;
   std::uint32_t swept_ = 0;
