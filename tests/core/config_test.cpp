@@ -127,14 +127,38 @@ TEST_CASE("redis url: its parts") {
     return std::move(*url);
   };
   CHECK(ok("redis://localhost:6379/0") == RedisUrl{});
-  CHECK(ok("redis://h") == RedisUrl{false, "", "", "h", 6379, 0});
-  CHECK(ok("redis://h/") == RedisUrl{false, "", "", "h", 6379, 0});
-  CHECK(ok("rediss://u:p%40%2F@h:7000/15") == RedisUrl{true, "u", "p@/", "h", 7000, 15});
-  CHECK(ok("redis://:pw@[::1]:1") == RedisUrl{false, "", "pw", "::1", 1, 0});
-  CHECK(ok("redis://[fe80::1]") == RedisUrl{false, "", "", "fe80::1", 6379, 0});
-  for (const char* bad :
-       {"", "redis", "redis:", "redis://", "redis:///1", "redis://h:0", "redis://h:65536", "redis://h:", "redis://h:x", "redis://h/-1", "redis://h/65536",
-        "redis://[::1", "redis://[::1]x", "redis://a b", "redis://h#f", "unix:///tmp/s", "redis://h/99999999999999999999"}) {
+  CHECK(ok("redis://h") == RedisUrl{false, "", "", "h", 6379, 0, ""});
+  CHECK(ok("redis://h/") == RedisUrl{false, "", "", "h", 6379, 0, ""});
+  CHECK(ok("rediss://u:p%40%2F@h:7000/15") == RedisUrl{true, "u", "p@/", "h", 7000, 15, ""});
+  CHECK(ok("redis://:pw@[::1]:1") == RedisUrl{false, "", "pw", "::1", 1, 0, ""});
+  CHECK(ok("redis://[fe80::1]") == RedisUrl{false, "", "", "fe80::1", 6379, 0, ""});
+  CHECK(ok("unix:///run/redis.sock").path == "/run/redis.sock");
+  CHECK(ok("unix://u:p%40@/run/redis.sock?db=3") == RedisUrl{false, "u", "p@", "localhost", 6379, 3, "/run/redis.sock"});
+  CHECK(ok("redis://h:7000").address() == "h:7000");
+  CHECK(ok("redis://[::1]").address() == "[::1]:6379");
+  CHECK(ok("unix:///run/redis.sock?db=3").address() == "/run/redis.sock");
+  for (const char* bad : {"",
+                          "redis",
+                          "redis:",
+                          "redis://",
+                          "redis:///1",
+                          "redis://h:0",
+                          "redis://h:65536",
+                          "redis://h:",
+                          "redis://h:x",
+                          "redis://h/-1",
+                          "redis://h/65536",
+                          "redis://[::1",
+                          "redis://[::1]x",
+                          "redis://a b",
+                          "redis://h#f",
+                          "unix://tmp/s",
+                          "unix://",
+                          "unix:///tmp/s?db=x",
+                          "unix:///tmp/s?timeout=1",
+                          "unix://u@/tmp/s",
+                          "unix:///tmp/a\nb",
+                          "redis://h/99999999999999999999"}) {
     CAPTURE(bad);
     CHECK(!RedisUrl::parse(bad));
   }

@@ -10,7 +10,8 @@
 
 namespace pulse {
 
-/// Where a Redis server is, and as whom one speaks to it: `redis[s]://[[user]:password@]host[:port][/db]`.
+/// Where a Redis server is, and as whom one speaks to it: `redis[s]://[[user]:password@]host[:port][/db]`, or
+/// `unix://[[user]:password@]/path/of/the.socket[?db=N]`.
 struct RedisUrl {
   bool tls = false;  ///< rediss://; a client without TLS must refuse it
   std::string user;
@@ -18,8 +19,17 @@ struct RedisUrl {
   std::string host = "localhost";
   std::uint16_t port = 6379;
   std::uint32_t db = 0;
+  std::string path;  ///< of a Unix socket; then host and port mean nothing
 
-  /// User and password may be percent-encoded; an IPv6 host stands in brackets; no query.
+  /// The server's address for messages: "host:port", or the path.
+  [[nodiscard]] std::string address() const {
+    if (!path.empty()) {
+      return path;
+    }
+    return (host.find(':') == std::string::npos ? host : '[' + host + ']') + ':' + std::to_string(port);
+  }
+
+  /// User and password may be percent-encoded; an IPv6 host stands in brackets; the one query there is, is a Unix socket's ?db=N.
   /// Errors: config, with the URL in the form that `redacted` gives it.
   [[nodiscard]] static Result<RedisUrl> parse(std::string_view url);
 
@@ -88,17 +98,22 @@ inline bool percent_decode(std::string_view text, std::string& out) {
 
 inline Result<RedisUrl> RedisUrl::parse(std::string_view url) {
   const auto refuse = [&](std::string_view why) {
-    return Error{ErrorCode::config, "\"" + redacted(url) + "\": " + std::string(why) + "; allowed is redis[s]://[[user]:password@]host[:port][/db]"};
+    return Error{ErrorCode::config, "\"" + redacted(url) + "\": " + std::string(why) +
+                                        "; allowed is redis[s]://[[user]:password@]host[:port][/db] or unix://[[user]:password@]/path[?db=N]"};
   };
   RedisUrl parsed;
+  bool unix = false;
   std::string_view rest = url;
   if (rest.starts_with("rediss://")) {
     parsed.tls = true;
     rest.remove_prefix(9);
   } else if (rest.starts_with("redis://")) {
     rest.remove_prefix(8);
+  } else if (rest.starts_with("unix://")) {
+    rest.remove_prefix(7);
+    unix = true;
   } else {
-    return refuse("the scheme is neither redis:// nor rediss://");
+    return refuse("the scheme is none of redis://, rediss:// and unix://");
   }
   if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
     const auto who = rest.substr(0, at);
@@ -112,6 +127,25 @@ inline Result<RedisUrl> RedisUrl::parse(std::string_view url) {
     rest.remove_prefix(at + 1);
   }
   std::uint64_t number = 0;
+  if (unix) {
+    if (const auto query = rest.find('?'); query != std::string_view::npos) {
+      if (!rest.substr(query).starts_with("?db=") || !detail::parse_decimal(rest.substr(query + 4), 65535, number)) {
+        return refuse("the query is not ?db= with a number from 0 to 65535");
+      }
+      parsed.db = static_cast<std::uint32_t>(number);
+      rest = rest.substr(0, query);
+    }
+    if (!rest.starts_with('/') || rest.size() > 107) {
+      return refuse("a Unix socket is named by an absolute path of at most 107 bytes");
+    }
+    for (const char c : rest) {
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+        return refuse("the path holds a control character");
+      }
+    }
+    parsed.path = rest;
+    return parsed;
+  }
   if (const auto slash = rest.find('/'); slash != std::string_view::npos) {
     const auto db = rest.substr(slash + 1);
     if (!db.empty()) {
