@@ -12,12 +12,13 @@ namespace pulse {
 
 /// Entries that wait for their next delivery: a heap by due time, bounded. One thread.
 /// Complexity: logarithmic; allocates only to grow towards its bound.
-class RetrySchedule {
+template <class Entry>
+class BasicRetrySchedule {
  public:
-  explicit RetrySchedule(std::size_t bound = 65536) noexcept : bound_(bound) {}
+  explicit BasicRetrySchedule(std::size_t bound = 65536) noexcept : bound_(bound) {}
 
   /// False, and nothing changes, when the bound is reached: the entry then stays pending and is claimed when it has idled.
-  bool add(SteadyTime due, std::uint64_t entry) {
+  bool add(SteadyTime due, Entry entry) {
     if (heap_.size() >= bound_) {
       return false;
     }
@@ -29,9 +30,9 @@ class RetrySchedule {
   [[nodiscard]] bool due(SteadyTime now) const noexcept { return !heap_.empty() && heap_.front().due <= now; }
 
   /// Requires: due(now) was true.
-  std::uint64_t take() {
+  Entry take() {
     std::pop_heap(heap_.begin(), heap_.end(), later);
-    const std::uint64_t entry = heap_.back().entry;
+    const Entry entry = heap_.back().entry;
     heap_.pop_back();
     return entry;
   }
@@ -40,15 +41,29 @@ class RetrySchedule {
   [[nodiscard]] SteadyTime next(SteadyTime otherwise) const noexcept { return heap_.empty() ? otherwise : std::min(otherwise, heap_.front().due); }
   [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
 
+  /// Calls `f` for each entry that waits, in no order.
+  template <class F>
+  void for_each(F&& f) const {
+    for (const Waiting& waiting : heap_) {
+      f(waiting.entry);
+    }
+  }
+  /// Complexity: linear.
+  [[nodiscard]] bool contains(Entry entry) const noexcept {
+    return std::any_of(heap_.begin(), heap_.end(), [&](const Waiting& waiting) { return waiting.entry == entry; });
+  }
+
  private:
   struct Waiting {
     SteadyTime due;
-    std::uint64_t entry;
+    Entry entry;
   };
   static bool later(const Waiting& a, const Waiting& b) noexcept { return a.due > b.due; }
 
   std::vector<Waiting> heap_;
   std::size_t bound_;
 };
+
+using RetrySchedule = BasicRetrySchedule<std::uint64_t>;
 
 }  // namespace pulse

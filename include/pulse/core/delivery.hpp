@@ -28,6 +28,9 @@ struct SubscribeOptions {
   std::string group = "pipeline";
   std::string consumer = "consumer-1";  ///< must differ between the members of a group, and should be the same after a restart
   StartAt start = StartAt::beginning();
+  /// Reads the next batch while this one is handled: hides the way to the server, for up to twice `batch` entries unacknowledged. A crash
+  /// then redelivers more, and entries wait longer for their handler: the check of the budget counts it. Backends within the process ignore it.
+  bool prefetch = false;
 };
 
 /// Deliver entry `index` of the batch again, no earlier than after `delay`.
@@ -79,13 +82,15 @@ struct GroupState {
   std::uint64_t lag = 0;      ///< entries not yet delivered to the group
   bool lag_known = true;
   std::uint64_t dead_letters = 0;
+  bool trimmed_unread = false;  ///< entries that the group had not read were trimmed or deleted: they are lost to it
 };
 
 /// Whether the transport works. `ready` is false while it cannot take or give entries.
 struct BackendHealth {
   bool ready = true;
-  bool degraded = false;  ///< not the transport that was configured
-  std::string detail;     ///< why not, in a line
+  bool degraded = false;         ///< not the transport that was configured
+  std::string detail;            ///< why not, in a line
+  std::uint64_t reconnects = 0;  ///< connections made anew after a failure, so far
 };
 
 /// What a backend can do, known at compile time.
