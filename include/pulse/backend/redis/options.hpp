@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "pulse/core/delivery.hpp"
+#include "pulse/core/error.hpp"
+
+namespace pulse {
+
+/// How a RedisBackend behaves. The defaults lose nothing and suit a server in the same data centre.
+struct RedisOptions {
+  /// Longest time to connect and log in. More than 0.
+  std::chrono::milliseconds connect_timeout{2000};
+  /// Longest wait for a reply, on top of the time a read was told to wait. Then the connection is closed: a late reply would be taken
+  /// for another's. More than 0.
+  std::chrono::milliseconds command_timeout{2000};
+  /// false: XACK, which asks for no owner: the late ack of a former owner removes the entry from whoever owns it now. true: acks by a
+  /// script that looks at the owner first, at about ten times the server's cost per entry.
+  bool fenced_acks = false;
+  /// Frees entries that every group of the stream has read and acked, once per round of claiming, whole nodes of 100 entries at a time: XACK
+  /// itself frees no memory. A group that is created later does not see them: that is what it may lose.
+  bool trim_acked = false;
+  /// The most entries, roughly, that a publish leaves in the stream (XADD MAXLEN ~); 0: no bound. The oldest go, read or not: what was not
+  /// read yet is lost, which `GroupState::trimmed_unread` shows.
+  std::uint64_t max_length = 0;
+  /// The most retries one subscription waits with; beyond, an entry stays pending and is claimed when it has idled.
+  std::size_t max_retries = 65536;
+  /// The most acks one subscription owes while the server is away. Beyond, `settle` refuses, so that nothing grows without bound.
+  std::size_t max_unsettled = std::size_t{1} << 20;
+  /// The name of the connections in CLIENT LIST.
+  std::string client_name = "pulse";
+};
+
+/// Errors: config, naming the option.
+[[nodiscard]] inline Status check(const RedisOptions& options) {
+  if (options.connect_timeout.count() < 1 || options.command_timeout.count() < 1) {
+    return Error{ErrorCode::config, "RedisOptions.connect_timeout and command_timeout are " + std::to_string(options.connect_timeout.count()) + " ms and " +
+                                        std::to_string(options.command_timeout.count()) + " ms: both must be at least 1 ms"};
+  }
+  for (const char c : options.client_name) {
+    if (c <= ' ' || c > '~') {
+      return Error{ErrorCode::config, "RedisOptions.client_name may hold printable characters without spaces only"};
+    }
+  }
+  return {};
+}
+
+namespace detail {
+
+/// How the connections of one backend are doing; shared by all of them. Thread safety: all of it.
+class RedisStatus {
+ public:
+  void up(bool again) noexcept {
+    reconnects_.fetch_add(again ? 1 : 0, std::memory_order_relaxed);
+    down_.store(false, std::memory_order_relaxed);
+  }
+  void down(const std::string& why) {
+    const std::lock_guard lock{mutex_};
+    why_ = why;
+    down_.store(true, std::memory_order_relaxed);
+  }
+  [[nodiscard]] BackendHealth health() const {
+    BackendHealth health;
+    health.ready = !down_.load(std::memory_order_relaxed);
+    health.reconnects = reconnects_.load(std::memory_order_relaxed);
+    if (!health.ready) {
+      const std::lock_guard lock{mutex_};
+      health.detail = why_;
+    }
+    return health;
+  }
+
+ private:
+  std::atomic<std::uint64_t> reconnects_{0};
+  std::atomic<bool> down_{false};
+  mutable std::mutex mutex_;
+  std::string why_;
+};
+
+}  // namespace detail
+
+}  // namespace pulse

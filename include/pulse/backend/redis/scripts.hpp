@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+/// What must happen on the server as one step: each script looks at the pending list and acts on what it saw, with nobody between.
+/// Redis counts no owner into XACK and XCLAIM, and a MULTI goes on after an error; a script stops at it.
+namespace pulse::detail {
+
+/// The place of each in `redis_scripts`.
+enum class RedisScript : std::size_t { dead_letter, fenced_ack, extend, retake, recover, claim, trim, redrive };
+
+inline constexpr std::array<std::string_view, 8> redis_scripts{
+    // dead_letter: KEYS stream, dlq; ARGV group, consumer, id, then the copy's fields. 1: copied and acked; 0: it was not this consumer's
+    // any more. Where the copy fails (memory, wrong type) the script ends before the ack.
+    R"(local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)
+if not p[1] or p[1][2] ~= ARGV[2] then return 0 end
+redis.call('XADD', KEYS[2], '*', unpack(ARGV, 4))
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+return 1)",
+    // fenced_ack: KEYS stream; ARGV group, consumer, ids. How many were this consumer's and are acked.
+    R"(local n = 0
+for i = 3, #ARGV do
+  local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)
+  if p[1] and p[1][2] == ARGV[2] then n = n + redis.call('XACK', KEYS[1], ARGV[1], ARGV[i]) end
+end
+return n)",
+    // extend: KEYS stream; ARGV group, consumer, an id or '', ids. Resets the idle time of those ids that are this consumer's, and of what it
+    // has pending after the third argument; never takes one from another, unlike a bare XCLAIM. The ids that are another's.
+    R"(local lost, mine = {}, {}
+for i = 4, #ARGV do
+  local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)
+  if p[1] then
+    if p[1][2] == ARGV[2] then mine[#mine + 1] = ARGV[i] else lost[#lost + 1] = ARGV[i] end
+  end
+end
+if ARGV[3] ~= '' then
+  for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '(' .. ARGV[3], '+', 65536, ARGV[2])) do mine[#mine + 1] = p[1] end
+end
+for from = 1, #mine, 1000 do
+  local call = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0}
+  for i = from, math.min(from + 999, #mine) do call[#call + 1] = mine[i] end
+  call[#call + 1] = 'JUSTID'
+  redis.call(unpack(call))
+end
+return lost)",
+    // retake: KEYS stream; ARGV group, consumer, ids. Delivers them again to their owner: counted, idle anew. Rows of id, count and
+    // fields; a count of 0 where the entry is gone: then it is acked. What is another's, or nobody's, is left out.
+    R"(local rows = {}
+for i = 3, #ARGV do
+  local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)
+  if p[1] and p[1][2] == ARGV[2] then
+    local e = redis.call('XRANGE', KEYS[1], ARGV[i], ARGV[i])
+    if e[1] then
+      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'JUSTID', 'RETRYCOUNT', p[1][4] + 1)
+      rows[#rows + 1] = {ARGV[i], p[1][4] + 1, e[1][2]}
+    else
+      redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
+      rows[#rows + 1] = {ARGV[i], 0}
+    end
+  end
+end
+return rows)",
+    // recover: KEYS stream; ARGV group, consumer, start, count. What the consumer had pending before, a page of it: idle anew, but not counted
+    // again, unlike a read of the history. Rows as above.
+    R"(local rows = {}
+for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], '+', ARGV[4], ARGV[2])) do
+  local e = redis.call('XRANGE', KEYS[1], p[1], p[1])
+  if e[1] then
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, p[1], 'JUSTID', 'RETRYCOUNT', p[4])
+    rows[#rows + 1] = {p[1], p[4], e[1][2]}
+  else
+    redis.call('XACK', KEYS[1], ARGV[1], p[1])
+    rows[#rows + 1] = {p[1], 0}
+  end
+end
+return rows)",
+    // claim: KEYS stream; ARGV group, consumer, idle time, cursor, count. XAUTOCLAIM, with the delivery counts that it does not tell. The next
+    // cursor, rows as above, and how many were gone (6.2 does not tell: there they are rows).
+    R"(local r = redis.call('XAUTOCLAIM', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'COUNT', ARGV[5], 'JUSTID')
+local rows = {}
+for _, id in ipairs(r[2]) do
+  local p = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)
+  local e = redis.call('XRANGE', KEYS[1], id, id)
+  if e[1] then
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'JUSTID', 'RETRYCOUNT', p[1][4] + 1)
+    rows[#rows + 1] = {id, p[1][4] + 1, e[1][2]}
+  else
+    redis.call('XACK', KEYS[1], ARGV[1], id)
+    rows[#rows + 1] = {id, 0}
+  end
+end
+return {r[1], rows, r[3] and #r[3] or 0})",
+    // trim: KEYS stream. Frees whole nodes of entries that every group has read and acked.
+    R"(local least
+for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local name, last
+  for i = 1, #g, 2 do
+    if g[i] == 'name' then name = g[i + 1] elseif g[i] == 'last-delivered-id' then last = g[i + 1] end
+  end
+  local p = redis.call('XPENDING', KEYS[1], name)
+  local floor = last
+  if p[1] > 0 then floor = p[2] end
+  local ms, seq = string.match(floor, '^(%d+)-(%d+)$')
+  local better = not least
+  if least then
+    local a, b = ms, least[1]
+    if #a ~= #b then better = #a < #b elseif a ~= b then better = a < b
+    elseif #seq ~= #least[2] then better = #seq < #least[2] else better = seq < least[2] end
+  end
+  if better then least = {ms, seq} end
+end
+if not least then return 0 end
+return redis.call('XTRIM', KEYS[1], 'MINID', '~', least[1] .. '-' .. least[2]))",
+    // redrive: KEYS dlq, stream; ARGV first, last, count. Appends the entries of dead letters to their stream again, marked, and removes the
+    // letters. The new ids.
+    R"(local ids = {}
+for _, letter in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])) do
+  local data, from = '', letter[1]
+  for i = 1, #letter[2], 2 do
+    if letter[2][i] == 'data' then data = letter[2][i + 1] elseif letter[2][i] == 'original_id' then from = letter[2][i + 1] end
+  end
+  ids[#ids + 1] = redis.call('XADD', KEYS[2], '*', 'data', data, 'redriven', from)
+  redis.call('XDEL', KEYS[1], letter[1])
+end
+return ids)"};
+
+}  // namespace pulse::detail

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pulse/concept/redis_client.hpp"
+#include "pulse/redis/dial.hpp"
+#include "pulse/redis/pipe_waker.hpp"
+#include "pulse/redis/resp_parser.hpp"
+
+namespace pulse {
+
+struct SocketClientOptions {
+  /// The most bytes that replies may take between two releases; beyond, the connection is closed with a capacity error.
+  std::size_t max_bytes = std::size_t{1} << 28;
+  /// How long a read looks again and again before it sleeps: trades a core for the wake-up of the scheduler. 0: not at all.
+  std::chrono::microseconds spin{0};
+};
+
+/// The Redis client that needs no library: POSIX sockets, RESP2, no TLS. Replies are read where the system put them: no copy, and
+/// no allocation once its buffer has grown to the largest batch. Contract: concept/redis_client.hpp
+///
+/// Memory: a buffer of 64 KiB that doubles up to `max_bytes`. Thread safety: `interrupt` is any thread's, the rest is one's.
+class SocketClient {
+ public:
+  explicit SocketClient(const RedisUrl& url, SocketClientOptions options = {}) : url_(url), options_(options) { parser_.max_text = options.max_bytes; }
+
+  Status connect(SteadyTime deadline) {
+    close();
+    if (url_.tls) {
+      return Error{ErrorCode::config, "rediss://" + url_.address() + ": SocketClient has no TLS: use redis://, or a client that has it"};
+    }
+    Result<detail::Socket> made = detail::dial(url_, deadline, waker_);
+    if (!made) {
+      return std::move(made).error();
+    }
+    socket_ = std::move(*made);
+    return {};
+  }
+
+  void append(std::span<const std::string_view> words) {
+    line('*', words.size());
+    for (const std::string_view word : words) {
+      line('$', word.size());
+      out_.append(word).append("\r\n", 2);
+    }
+  }
+
+  Status flush(SteadyTime deadline) {
+    std::size_t sent = 0;
+    while (sent < out_.size()) {
+      if (!socket_) {
+        return closed();
+      }
+      const ssize_t wrote = ::send(socket_.fd(), out_.data() + sent, out_.size() - sent, MSG_NOSIGNAL);
+      if (wrote >= 0) {
+        sent += static_cast<std::size_t>(wrote);
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        // An interrupt is for whoever waits for a reply: it is handed on to the next read.
+        switch (waker_.wait(socket_.fd(), POLLOUT, deadline)) {
+          case detail::Waited::timed_out: return lost("the write timed out");
+          case detail::Waited::interrupted: interrupted_ = true; break;
+          case detail::Waited::ready: break;
+        }
+      } else if (errno != EINTR) {
+        return lost(detail::system_error_text(errno));
+      }
+    }
+    out_.clear();
+    return {};
+  }
+
+  Result<bool> read(RedisReplies& replies, SteadyTime deadline) {
+    const std::size_t first = replies.size();
+    std::size_t begin = parsed_;
+    SteadyTime spin_until{};
+    parser_.reset();
+    while (true) {
+      const char* at = buffer_.get() + parsed_;
+      const detail::Parsed found = filled_ == parsed_ ? detail::Parsed::incomplete : parser_.parse(at, buffer_.get() + filled_, replies);
+      parsed_ = static_cast<std::size_t>(at - buffer_.get());
+      if (found == detail::Parsed::reply) {
+        return true;
+      }
+      if (found == detail::Parsed::refused) {
+        const Error error = parser_.too_large() ? over_bound() : Error{ErrorCode::protocol, url_.address() + " answers what is no Redis reply: " + sample()};
+        replies.truncate(first);
+        close();
+        return error;
+      }
+      if (!socket_) {
+        replies.truncate(first);
+        return closed();
+      }
+      if (!make_room(filled_ == parsed_ ? 1 : parser_.missing(), begin, replies.nodes().subspan(first))) {
+        replies.truncate(first);
+        close();
+        return over_bound();
+      }
+      const ssize_t got = ::recv(socket_.fd(), buffer_.get() + filled_, capacity_ - filled_, 0);
+      if (got > 0) {
+        filled_ += static_cast<std::size_t>(got);
+        continue;
+      }
+      if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+        replies.truncate(first);
+        return lost(got == 0 ? "the server closed the connection" : detail::system_error_text(errno));
+      }
+      if (errno == EINTR || spins(spin_until)) {
+        continue;
+      }
+      const detail::Waited waited = std::exchange(interrupted_, false) ? detail::Waited::interrupted : waker_.wait(socket_.fd(), POLLIN, deadline);
+      if (waited != detail::Waited::ready) {
+        replies.truncate(first);  // what has come of the reply is read again from its first byte
+        parsed_ = begin;
+        if (waited == detail::Waited::timed_out) {
+          return lost("no reply in time");
+        }
+        return false;
+      }
+    }
+  }
+
+  void release() noexcept {
+    retired_.clear();
+    if (parsed_ == filled_) {
+      parsed_ = filled_ = 0;
+    } else if (parsed_ > 0) {
+      std::memmove(buffer_.get(), buffer_.get() + parsed_, filled_ - parsed_);
+      filled_ -= parsed_;
+      parsed_ = 0;
+    }
+  }
+
+  void interrupt() noexcept { waker_.interrupt(); }
+
+  void close() noexcept {
+    socket_.reset();
+    out_.clear();
+    filled_ = parsed_;  // the rest of a reply will never come
+  }
+
+ private:
+  void line(char kind, std::size_t number) {
+    char text[24];
+    char* at = text + sizeof text;
+    *--at = '\n';
+    *--at = '\r';
+    do {
+      *--at = static_cast<char>('0' + number % 10);
+      number /= 10;
+    } while (number > 0);
+    *--at = kind;
+    out_.append(at, static_cast<std::size_t>(text + sizeof text - at));
+  }
+
+  /// Room for `missing` bytes behind what was parsed, and for a good read. Where there is none, the reply that begins at `begin` moves to
+  /// a larger buffer, its values with it; the replies before it stay where they are until `release`.
+  bool make_room(std::size_t missing, std::size_t& begin, std::span<ReplyNode> values) {
+    const std::size_t wanted = std::max(parsed_ + missing, filled_ + 1);
+    if (wanted <= capacity_) {
+      return true;
+    }
+    if (wanted > options_.max_bytes) {
+      return false;
+    }
+    const std::size_t larger = std::min(std::max({wanted, capacity_ * 2, std::size_t{64 * 1024}}), options_.max_bytes);
+    std::unique_ptr<char[]> grown{new char[larger]};  // not make_unique: it would write zeros first
+    if (filled_ > begin) {
+      std::memcpy(grown.get(), buffer_.get() + begin, filled_ - begin);
+    }
+    for (ReplyNode& value : values) {
+      if (value.kind == ReplyKind::text || value.kind == ReplyKind::error) {
+        value.text = grown.get() + (value.text - (buffer_.get() + begin));
+      }
+    }
+    if (begin > 0) {
+      retired_.push_back(std::move(buffer_));
+    }
+    buffer_ = std::move(grown);
+    capacity_ = larger;
+    parsed_ -= begin;
+    filled_ -= begin;
+    begin = 0;
+    return true;
+  }
+
+  bool spins(SteadyTime& until) const noexcept {
+    if (options_.spin.count() == 0) {
+      return false;
+    }
+    const SteadyTime now = std::chrono::steady_clock::now();
+    until = until == SteadyTime{} ? now + options_.spin : until;
+    return now < until;
+  }
+
+  [[nodiscard]] std::string sample() const {
+    std::string text = "\"";
+    for (std::size_t i = parsed_; i < filled_ && i < parsed_ + 24; ++i) {
+      const char c = buffer_[i];
+      text += c >= 0x20 && c < 0x7f ? c : '?';
+    }
+    return text + '"';
+  }
+
+  Error over_bound() const {
+    return Error{ErrorCode::capacity,
+                 "a reply of " + url_.address() + " is larger than the client's bound of " + std::to_string(options_.max_bytes) + " bytes"};
+  }
+  Error lost(const std::string& why) {
+    close();
+    return Error{ErrorCode::unavailable, "the connection to " + url_.address() + " is lost: " + why};
+  }
+  Error closed() const { return Error{ErrorCode::unavailable, "there is no connection to " + url_.address()}; }
+
+  RedisUrl url_;
+  SocketClientOptions options_;
+  detail::PipeWaker waker_;
+  detail::Socket socket_;
+  detail::RespParser parser_;
+  std::string out_;
+  std::vector<std::unique_ptr<char[]>> retired_;  ///< outgrown, but looked at until the next release
+  std::unique_ptr<char[]> buffer_;
+  std::size_t capacity_ = 0;
+  std::size_t parsed_ = 0;  ///< bytes of the buffer that are replies already
+  std::size_t filled_ = 0;  ///< bytes of the buffer that have come
+  bool interrupted_ = false;
+};
+
+}  // namespace pulse
