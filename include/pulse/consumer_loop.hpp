@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -48,9 +47,9 @@ class ConsumerOf {
         retry_(std::move(retry)),
         codec_(std::move(codec)),
         handler_(handler::make(controller_, metrics_, clock_, options_.feedback)),
-        loop_(options_.loop, std::random_device{}()),
+        loop_(options_.loop, seed_of(options_)),
         ledger_(options_.loop.batch),
-        processor_(dedup_, metrics_, handler_, codec_, retry_, options_.lease_wait, std::random_device{}(), stop_),
+        processor_(dedup_, metrics_, handler_, codec_, retry_, options_.lease_wait, seed_of(options_), stop_),
         leases_(options_.heartbeat, options_.loop.batch, clock_, processor_.attention()) {}
 
   ConsumerOf(const ConsumerOf&) = delete;
@@ -66,15 +65,13 @@ class ConsumerOf {
     if (Status checked = check_options<controller>(options_); !checked) {
       return note(std::move(checked).error());
     }
-    const auto& keys = options_.subscribe.streams;
-    streams_.clear();
-    for (const std::string& key : keys) {
-      streams_.push_back({key, keys.size() == 1 ? EventId{} : EventId::from_text(key), metrics_.template slot<StreamLabel>(key)});
-    }
+    streams_ = stream_facts(options_.subscribe.streams, metrics_);
     if (Status subscribed = subscribe(options_.subscribe); !subscribed) {
       return subscribed;
     }
-    leases_.start();
+    if (options_.heartbeat_thread) {
+      leases_.start();
+    }
     return {};
   }
 
@@ -191,6 +188,9 @@ class ConsumerOf {
     health.detail = last_error_;
     return health;
   }
+
+  /// Where ConsumerOptions.heartbeat_thread is false: extends the leases of the batch that is being handled. From any thread.
+  void heartbeat() { leases_.beat(); }
 
   [[nodiscard]] dedup& dedup_policy() noexcept { return dedup_; }
   [[nodiscard]] const ConsumerOptions& options() const noexcept { return options_; }

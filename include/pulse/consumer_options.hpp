@@ -38,12 +38,16 @@ struct ConsumerOptions {
   engine::LoopOptions loop{};
   /// How often the leases of a running batch are extended, on a thread of their own; 0: never, no thread. At most half of claim_idle.
   std::chrono::milliseconds heartbeat{10'000};
+  /// false: no thread; the host calls `heartbeat()` of the consumer instead, at least that often while a batch is handled.
+  bool heartbeat_thread = true;
   /// The longest a handler is meant to take. Only for the check of the budget where there is no heartbeat.
   std::chrono::milliseconds handler_deadline{100};
   /// When an event that somebody else is handling at the moment is looked at again.
   std::chrono::milliseconds lease_wait{500};
   /// Scale per level, for a RateController.
   FeedbackSettings feedback{};
+  /// Of the jitter in pauses and retries; 0: drawn anew for each consumer. A fixed one makes a run repeatable, and members of a group alike.
+  std::uint64_t seed = 0;
 };
 
 /// What one `poll` did.

@@ -2,13 +2,18 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <random>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "pulse/consumer_options.hpp"
 #include "pulse/control/feedback_handler.hpp"
 #include "pulse/core/stop.hpp"
+#include "pulse/engine/processor.hpp"
 
 /// What a Consumer derives from its policies.
 namespace pulse::detail {
@@ -55,6 +60,18 @@ inline ConsumerOptions with_streams(ConsumerOptions options) {
     options.subscribe.streams.push_back(stream_key(feedback_stream));
   }
   return options;
+}
+
+inline std::uint64_t seed_of(const ConsumerOptions& options) { return options.seed != 0 ? options.seed : std::random_device{}(); }
+
+/// The salt tells equal entry ids of two streams apart.
+template <class M>
+std::vector<engine::StreamFacts> stream_facts(const std::vector<std::string>& keys, const M& metrics) {
+  std::vector<engine::StreamFacts> facts;
+  for (const std::string& key : keys) {
+    facts.push_back({key, keys.size() == 1 ? EventId{} : EventId::from_text(key), metrics.template slot<StreamLabel>(key)});
+  }
+  return facts;
 }
 
 template <class Controller>

@@ -337,3 +337,20 @@ TEST_CASE_FIXTURE(Fixture, "field bug 22: a loop that does not come round is not
   clock.advance(31s);
   CHECK_FALSE(consumer().health(30s).live);
 }
+
+TEST_CASE_FIXTURE(Fixture, "a host that beats by itself needs no thread: what it finds lost is done and not settled") {
+  options.heartbeat = 10s;
+  options.heartbeat_thread = false;
+  backend.script->lose_on_extend = 0;
+  pulse::Consumer<ScriptedBackend&, MapDedup&, CountingMetrics&, NoteHandler&, NoteTraits> consumer{backend, dedup, metrics, handler, options, clock};
+  handler.call = [&](const Note&, const pulse::DeliveryContext&) {
+    consumer.heartbeat();
+    return Verdict::ack();
+  };
+  push({{{1, 0}, "a"}, {{2, 0}, "b"}});
+  for (int i = 0; i < 3; ++i) {
+    CHECK(consumer.poll());
+  }
+  CHECK(backend.script->trace == "subscribe;ack 2;");
+  CHECK(dedup.state.at(EventId::from_text("a")) == Claim::done);
+}

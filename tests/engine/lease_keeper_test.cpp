@@ -106,3 +106,21 @@ TEST_CASE("without an interval there is no thread and no beat") {
   CHECK_FALSE(keeper.any_lost());
   keeper.close();
 }
+
+TEST_CASE("without its thread, a batch is extended when somebody says so") {
+  pulse::ManualClock clock;
+  FakeSubscription subscription;
+  std::atomic<bool> attention{false};
+  Keeper keeper{10s, 8, clock, attention};
+  keeper.beat();
+  CHECK(subscription.beats == 0);
+  keeper.open(subscription, 4);
+  keeper.beat();
+  CHECK(subscription.beats == 1);
+  CHECK(subscription.last == 4);
+  CHECK(attention.load());
+  CHECK(keeper.settle_due());
+  keeper.close();
+  keeper.beat();
+  CHECK(subscription.beats == 1);
+}

@@ -15,9 +15,10 @@ namespace pulse::engine {
 
 /// Keeps the leases of a batch while its handlers run: a thread that extends all of its deliveries every interval, takes note of
 /// those that another consumer owns meanwhile, and asks the consumer to settle what is finished, so that done work is not handed out
-/// again because its neighbours take long. An interval of 0 means no thread and no cost.
+/// again because its neighbours take long. An interval of 0 means no thread and no cost. Without `start` there is no thread either: then
+/// somebody else calls `beat`.
 ///
-/// Thread safety: open, close, any_lost, lost_flags and settle_due are the consumer's thread's.
+/// Thread safety: open, close, any_lost, lost_flags and settle_due are the consumer's thread's; beat is everybody's.
 template <class Subscription, class Clock>
 class LeaseKeeper {
  public:
@@ -69,6 +70,14 @@ class LeaseKeeper {
     }
   }
 
+  /// Extends the batch that is open, if one is, whether or not it is time.
+  void beat() {
+    const std::lock_guard lock{mutex_};
+    if (subscription_ != nullptr) {
+      beat(clock_.steady());
+    }
+  }
+
   [[nodiscard]] bool any_lost() const noexcept { return any_lost_.load(std::memory_order_relaxed); }
   /// One for each delivery of the batch.
   [[nodiscard]] const std::atomic<bool>* lost_flags() const noexcept { return lost_.get(); }
@@ -77,19 +86,23 @@ class LeaseKeeper {
   [[nodiscard]] bool settle_due() noexcept { return settle_due_.load(std::memory_order_relaxed) && settle_due_.exchange(false, std::memory_order_relaxed); }
 
  private:
+  // Under the lock, so that close() waits for it. A failed beat is repeated at the next; the lease outlasts two.
+  void beat(SteadyTime now) {
+    (void)subscription_->extend(std::size_t{0}, size_, [this](std::size_t index) {
+      lost_[index].store(true, std::memory_order_relaxed);
+      any_lost_.store(true, std::memory_order_relaxed);
+    });
+    settle_due_.store(true, std::memory_order_relaxed);
+    attention_.store(true, std::memory_order_release);
+    beat_at_ = now + interval_;
+  }
+
   void loop() {
     std::unique_lock lock{mutex_};
     while (!quit_) {
       const auto now = clock_.steady();
       if (subscription_ != nullptr && now >= beat_at_) {
-        // Under the lock, so that close() waits for it. A failed beat is repeated at the next; the lease outlasts two.
-        (void)subscription_->extend(std::size_t{0}, size_, [this](std::size_t index) {
-          lost_[index].store(true, std::memory_order_relaxed);
-          any_lost_.store(true, std::memory_order_relaxed);
-        });
-        settle_due_.store(true, std::memory_order_relaxed);
-        attention_.store(true, std::memory_order_release);
-        beat_at_ = now + interval_;
+        beat(now);
       }
       clock_.wait_until(wake_, lock, subscription_ != nullptr ? beat_at_ : now + interval_);
     }
