@@ -179,8 +179,8 @@ class ConsumerOf {
   /// From any thread. `stuck_after`: how long the loop may take to come round, handlers included.
   [[nodiscard]] ConsumerHealth health(std::chrono::milliseconds stuck_after = std::chrono::seconds{30}) const {
     ConsumerHealth health;
-    const SteadyTime last{std::chrono::nanoseconds{progress_.load(std::memory_order_relaxed)}};
-    health.since_progress = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady() - last);
+    const std::chrono::nanoseconds last{progress_.load(std::memory_order_relaxed)};
+    health.since_progress = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady().time_since_epoch() - last);
     const std::lock_guard lock{mutex_};
     health.live = subscription_.has_value() && health.since_progress < stuck_after;
     health.ready = health.live && failures_ == 0 && !stop_.load(std::memory_order_relaxed) && backend_.health().ready;
@@ -217,12 +217,8 @@ class ConsumerOf {
     }
     report.received = batch.deliveries.size();
     leases_.open(*subscription_, report.received);
-    WallTime wall{};
-    SteadyTime before{};
-    if constexpr (metrics::enabled) {
-      wall = clock_.wall();
-      before = clock_.steady();
-    }
+    const WallTime wall = metrics::enabled ? clock_.wall() : WallTime{};
+    SteadyTime before = metrics::enabled ? clock_.steady() : SteadyTime{};
     Status settled;
     std::uint32_t index = 0;
     const engine::StreamFacts* const streams = streams_.data();
@@ -233,7 +229,8 @@ class ConsumerOf {
         break;  // the rest stays pending: it is delivered first after the restart, or claimed
       }
       const engine::StreamFacts& stream = streams[taken.stream()];
-      attention = processor_.process(taken, index++, stream, wall, ledger_, lost_flags);
+      attention = processor_.process(taken, index, stream, wall, ledger_, lost_flags);
+      ++index;
       if constexpr (metrics::enabled) {
         const SteadyTime after = clock_.steady();
         metrics_.observe(family::handler_time, after - before, stream.slot);

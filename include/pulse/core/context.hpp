@@ -11,6 +11,13 @@
 
 namespace pulse {
 
+/// The id by which duplicates of an event are known: the producer's where it gave one, else the entry's. A redriven entry always goes by
+/// its own: an operator brought it back to have it handled, whatever the window remembers.
+template <class Text>
+[[nodiscard]] EventId idempotency_key(const BasicEnvelopeHeader<Text>& envelope, EntryId entry, bool redriven) noexcept {
+  return !redriven && envelope.id && !envelope.id->empty() ? EventId::from_text(*envelope.id) : EventId::from_entry(entry);
+}
+
 /// What a handler may know of the delivery it handles, besides the event. Valid during the call.
 template <class Text>
 class BasicDeliveryContext {
@@ -19,8 +26,7 @@ class BasicDeliveryContext {
     const BasicEnvelopeHeader<Text>* envelope = nullptr;
     std::string_view stream{};
     EntryId entry_id{};
-    EventId salt{};       ///< of the stream, see EventId::within
-    bool own_id = false;  ///< the producer's id is the key, else the entry's
+    EventId salt{};  ///< of the stream, see EventId::within
     std::uint64_t delivery_count = 1;
     bool redriven = false;
     const std::atomic<bool>* stop = nullptr;
@@ -35,9 +41,7 @@ class BasicDeliveryContext {
   [[nodiscard]] std::string_view stream() const noexcept { return facts_.stream; }
   [[nodiscard]] EntryId entry_id() const noexcept { return facts_.entry_id; }
   /// The idempotency key by which duplicates are known. Computed when asked for: a consumer without dedup never needs it.
-  [[nodiscard]] EventId event_id() const noexcept {
-    return (facts_.own_id ? EventId::from_text(*facts_.envelope->id) : EventId::from_entry(facts_.entry_id)).within(facts_.salt);
-  }
+  [[nodiscard]] EventId event_id() const noexcept { return idempotency_key(*facts_.envelope, facts_.entry_id, facts_.redriven).within(facts_.salt); }
   /// How often this entry was handed over, this time included: 1 at first. A lower bound after a failover.
   [[nodiscard]] std::uint64_t delivery_count() const noexcept { return facts_.delivery_count; }
   /// Whether an operator brought it back from the DLQ.

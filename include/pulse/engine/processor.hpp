@@ -85,11 +85,9 @@ class Processor {
     if constexpr (Metrics::enabled) {
       metrics_.set(family::lag_ms, (epoch_seconds(now) - envelope.ts) * 1e3, stream.slot);
     }
-    // A redriven entry goes by its own id: an operator brought it back to have it handled, whatever the window remembers.
-    const bool own_id = !delivery.redriven() && envelope.id.has_value() && !envelope.id->empty();
     EventId id{};
     if constexpr (!KeylessDedup<Dedup>) {
-      id = (own_id ? EventId::from_text(*envelope.id) : EventId::from_entry(delivery.id())).within(stream.salt);
+      id = idempotency_key(envelope, delivery.id(), delivery.redriven()).within(stream.salt);
     }
     LeaseOf<Dedup> lease{};
     const Claim claim = LeaseOf<Dedup>::claim(dedup_, id, lease);
@@ -113,7 +111,7 @@ class Processor {
       return attention_.load(std::memory_order_relaxed);
     }
     const std::atomic<bool>& lost = lost_flags[index];
-    const BasicDeliveryContext<text_type> context{{&envelope, stream.key, delivery.id(), stream.salt, own_id, deliveries, delivery.redriven(), &stop_, &lost}};
+    const BasicDeliveryContext<text_type> context{{&envelope, stream.key, delivery.id(), stream.salt, deliveries, delivery.redriven(), &stop_, &lost}};
     constexpr bool tells = !std::is_void_v<decltype(invoke(envelope.payload, context))>;
     [[maybe_unused]] std::conditional_t<tells, std::optional<Verdict>, std::nullptr_t> verdict{};
     try {
