@@ -60,10 +60,13 @@ concept DedupTraits = requires {
 /// | expression | meaning |
 /// |---|---|
 /// | `dedup.claim(ids, claims)` | a batch at once, equal to one by one in order (std::span<const EventId>, std::span<Claim>) |
-/// | `dedup.prefetch(id)` | a hint that `claim(id)` follows soon |
+/// | `dedup.claim(ids, claims, leases)` | the same, and as many leases |
+/// | `dedup.prefetch(id)` | a hint that `claim(id)` follows soon. Reads nothing that a claim changes: any thread may call it at any time |
 /// | `D::lease_type`; `dedup.claim(id, lease)` | as `claim(id)`; where it is `fresh`, `lease` names what was taken |
 /// | `dedup.commit(lease)`, `dedup.release(lease)` | as by id, once, without looking the id up again |
 /// | `D::keyless` | bool constant: no answer depends on the id, so the consumer computes none and passes EventId{} |
+/// | `D::concurrent` | bool constant: any thread may call anything at any time; else a strategy is one thread's (pulse::Sharded makes it many's) |
+/// | `D::durable` | bool constant: what was committed outlives the process |
 template <class D>
 concept Dedup =
     requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D> && requirement::DedupTraits<D>;
@@ -77,9 +80,20 @@ concept LeasingDedup = Dedup<D> && requires(D& dedup, EventId id, typename D::le
   dedup.release(lease);
 };
 template <class D>
+concept BatchLeasingDedup = LeasingDedup<D> && requires(D& dedup, std::span<const EventId> ids, std::span<Claim> claims,
+                                                        std::span<typename D::lease_type> leases) { dedup.claim(ids, claims, leases); };
+template <class D>
 concept KeylessDedup = requires { requires D::keyless; };
 template <class D>
 concept PrefetchingDedup = Dedup<D> && requires(const D& dedup, EventId id) { dedup.prefetch(id); };
+template <class D>
+concept ConcurrentDedup = Dedup<D> && requires { requires D::concurrent; };
+template <class D>
+concept DurableDedup = Dedup<D> && requires { requires D::durable; };
+/// The members of a group that share a strategy recognise each other's events. Without it an entry that one member handled and did not
+/// acknowledge is handled again by the member that claims it: assert this where that matters.
+template <class D>
+concept SharedDedup = Dedup<D> && D::shared;
 
 /// Opts in to a strategy that is not exact: now and then it takes a new event for a duplicate, and that event is acknowledged
 /// without having been handled, which loses it. The name at the point of use is the consent.

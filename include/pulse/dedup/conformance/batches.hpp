@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pulse/dedup/conformance/laws.hpp"
+#include "pulse/detail/random.hpp"
+
+namespace pulse::conformance::detail {
+
+/// Two strategies get the same claims, one of them in batches with ids that come twice, and the same commits and releases.
+template <class Make>
+std::string batches(Make make, const DedupLaws& laws) {
+  auto batched = make();
+  auto single = make();
+  using D = decltype(make());
+  pulse::detail::SplitMix64 random{laws.seed};
+  std::vector<EventId> ids;
+  std::vector<Claim> claims;
+  std::uint64_t top = 0;
+  for (int round = 0; round < 2000; ++round) {
+    ids.clear();
+    const std::uint64_t longest = round % 16 == 0 ? 200 : 40;
+    for (std::uint64_t n = random.up_to(longest); n > 0; --n) {
+      if (laws.ordered) {
+        const std::uint64_t back = random.up_to(60);
+        ids.push_back(id_of(back % 2 == 0 || back > top ? top++ : top - back, true));
+      } else {
+        ids.push_back({random.up_to(3), random.up_to(round % 3 == 0 ? 20 : 5000)});
+      }
+    }
+    claims.assign(ids.size(), Claim::unavailable);
+    std::vector<pulse::detail::inner_lease<D>> leases(ids.size());
+    bool with_leases = false;
+    if constexpr (BatchLeasingDedup<D>) {
+      with_leases = round % 2 == 0;
+      if (with_leases) {
+        batched.claim(std::span<const EventId>{ids}, std::span<Claim>{claims}, std::span{leases});
+      }
+    }
+    if (!with_leases) {
+      batched.claim(std::span<const EventId>{ids}, std::span<Claim>{claims});
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (single.claim(ids[i]) != claims[i]) {
+        return "a batched claim equals one by one in order";
+      }
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const Held<D> held{ids[i], leases[i]};
+      const bool by_lease = with_leases && claims[i] == Claim::fresh;
+      if (with_leases && claims[i] != Claim::fresh) {
+        continue;
+      }
+      if (random.up_to(3) == 0) {
+        held.release(batched, by_lease);
+        single.release(ids[i]);
+      } else {
+        held.commit(batched, by_lease);
+        single.commit(ids[i]);
+      }
+    }
+    if (batched.size() != single.size()) {
+      return "a batched claim equals one by one in order, and so does the size";
+    }
+  }
+  return "";
+}
+
+}  // namespace pulse::conformance::detail

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <type_traits>
+
+#include "pulse/concept/dedup.hpp"
+
+/// What strategies that stand around another one share.
+namespace pulse::detail {
+
+/// The traits that a wrapper takes over. A loss that was consented to inside is consented to outside.
+template <class S>
+struct Wraps {
+  static constexpr bool exact = S::exact;
+  static constexpr bool shared = S::shared;
+};
+template <LossAllowed S>
+struct Wraps<S> {
+  static constexpr bool exact = S::exact;
+  static constexpr bool shared = S::shared;
+  static constexpr bool loss_allowed = true;
+};
+
+template <class S>
+struct inner_lease_of {
+  using type = EventId;
+};
+template <LeasingDedup S>
+struct inner_lease_of<S> {
+  using type = typename S::lease_type;
+};
+/// What ends a claim on S: its own lease where it has one, else the id again.
+template <class S>
+using inner_lease = typename inner_lease_of<S>::type;
+
+template <Dedup S>
+Claim claim_inner(S& dedup, EventId id, inner_lease<S>& lease) {
+  if constexpr (LeasingDedup<S>) {
+    return dedup.claim(id, lease);
+  } else {
+    lease = id;
+    return dedup.claim(id);
+  }
+}
+
+/// A batch, in whichever way S takes one. `leases` are as many as ids.
+template <Dedup S>
+void claim_inner(S& dedup, std::span<const EventId> ids, std::span<Claim> claims, std::span<inner_lease<S>> leases) {
+  if constexpr (BatchLeasingDedup<S>) {
+    dedup.claim(ids, claims, leases);
+  } else if constexpr (BatchedDedup<S> && !LeasingDedup<S>) {
+    dedup.claim(ids, claims);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      leases[i] = ids[i];
+    }
+  } else {
+    if constexpr (PrefetchingDedup<S>) {
+      for (const EventId id : ids) {
+        dedup.prefetch(id);
+      }
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      claims[i] = claim_inner(dedup, ids[i], leases[i]);
+    }
+  }
+}
+
+}  // namespace pulse::detail
