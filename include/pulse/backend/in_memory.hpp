@@ -57,15 +57,8 @@ class InMemoryBackend {
 
   /// Errors: config, for no streams, one named twice, or an empty group or consumer.
   Result<subscription_type> subscribe(const SubscribeOptions& options) {
-    if (options.streams.empty() || options.group.empty() || options.consumer.empty()) {
-      return Error{ErrorCode::config, "SubscribeOptions: streams, group and consumer must not be empty"};
-    }
-    for (std::size_t i = 0; i < options.streams.size(); ++i) {
-      for (std::size_t j = 0; j < i; ++j) {
-        if (options.streams[i] == options.streams[j]) {
-          return Error{ErrorCode::config, "SubscribeOptions: the stream \"" + options.streams[i] + "\" is named twice"};
-        }
-      }
+    if (Status checked = check(options); !checked) {
+      return std::move(checked).error();
     }
     const std::lock_guard lock{state_.mutex};
     return subscription_type{state_, options};

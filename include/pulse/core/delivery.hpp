@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "pulse/core/entry_id.hpp"
+#include "pulse/core/error.hpp"
 
 /// The plain values that pass between a consumer and its backend.
 namespace pulse {
@@ -32,6 +33,21 @@ struct SubscribeOptions {
   /// then redelivers more, and entries wait longer for their handler: the check of the budget counts it. Backends within the process ignore it.
   bool prefetch = false;
 };
+
+/// Errors: config, for no streams, one named twice, or an empty group or consumer.
+[[nodiscard]] inline Status check(const SubscribeOptions& options) {
+  if (options.streams.empty() || options.group.empty() || options.consumer.empty()) {
+    return Error{ErrorCode::config, "SubscribeOptions: streams, group and consumer must not be empty"};
+  }
+  for (std::size_t i = 0; i < options.streams.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (options.streams[i] == options.streams[j]) {
+        return Error{ErrorCode::config, "SubscribeOptions: the stream \"" + options.streams[i] + "\" is named twice"};
+      }
+    }
+  }
+  return {};
+}
 
 /// Deliver entry `index` of the batch again, no earlier than after `delay`.
 struct RetryItem {
@@ -82,7 +98,9 @@ struct GroupState {
   std::uint64_t lag = 0;      ///< entries not yet delivered to the group
   bool lag_known = true;
   std::uint64_t dead_letters = 0;
-  bool trimmed_unread = false;  ///< entries that the group had not read were trimmed or deleted: they are lost to it
+  /// Entries that were trimmed before the group had read them, and so are lost to it: those that lie between what it reads now and what it
+  /// read before. 0 again once it has caught up.
+  std::uint64_t trimmed_unread = 0;
 };
 
 /// Whether the transport works. `ready` is false while it cannot take or give entries.
@@ -91,6 +109,9 @@ struct BackendHealth {
   bool degraded = false;         ///< not the transport that was configured
   std::string detail;            ///< why not, in a line
   std::uint64_t reconnects = 0;  ///< connections made anew after a failure, so far
+  /// Acks, so far, of entries that were not pending any more: another member had claimed and finished them, the stream is gone, or the ack
+  /// was said twice because its reply was lost.
+  std::uint64_t unmatched_acks = 0;
 };
 
 /// What a backend can do, known at compile time.

@@ -100,12 +100,14 @@ class RedisConnection {
 
   /// Writes what was ended, and reads the one reply. Interrupts are passed over. The reply's texts live until the next call.
   Result<ReplyReader> ask(SteadyTime deadline) {
-    release(answer_);
+    forget_answers();
     if (Status written = flush(deadline); !written) {
       return std::move(written).error();
     }
     return read_one(deadline);
   }
+  /// The texts of the replies that `ask` and `read_one` gave are not needed any more.
+  void forget_answers() noexcept { release(answer_); }
   /// The next reply of several that were asked for.
   Result<ReplyReader> read_one(SteadyTime deadline) {
     const std::size_t first = answer_.size();

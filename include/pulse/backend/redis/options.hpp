@@ -31,8 +31,6 @@ struct RedisOptions {
   std::uint64_t max_length = 0;
   /// The most retries one subscription waits with; beyond, an entry stays pending and is claimed when it has idled.
   std::size_t max_retries = 65536;
-  /// The most acks one subscription owes while the server is away. Beyond, `settle` refuses, so that nothing grows without bound.
-  std::size_t max_unsettled = std::size_t{1} << 20;
   /// The name of the connections in CLIENT LIST.
   std::string client_name = "pulse";
 };
@@ -56,19 +54,28 @@ namespace detail {
 /// How the connections of one backend are doing; shared by all of them. Thread safety: all of it.
 class RedisStatus {
  public:
-  void up(bool again) noexcept {
-    reconnects_.fetch_add(again ? 1 : 0, std::memory_order_relaxed);
-    down_.store(false, std::memory_order_relaxed);
+  /// A connection was made in place of a lost one.
+  void reconnected() noexcept {
+    reconnects_.fetch_add(1, std::memory_order_relaxed);
+    works();
+  }
+  /// A call succeeded.
+  void works() noexcept {
+    if (down_.load(std::memory_order_relaxed)) [[unlikely]] {
+      down_.store(false, std::memory_order_relaxed);
+    }
   }
   void down(const std::string& why) {
     const std::lock_guard lock{mutex_};
     why_ = why;
     down_.store(true, std::memory_order_relaxed);
   }
+  void unmatched(std::uint64_t acks) noexcept { unmatched_.fetch_add(acks, std::memory_order_relaxed); }
   [[nodiscard]] BackendHealth health() const {
     BackendHealth health;
     health.ready = !down_.load(std::memory_order_relaxed);
     health.reconnects = reconnects_.load(std::memory_order_relaxed);
+    health.unmatched_acks = unmatched_.load(std::memory_order_relaxed);
     if (!health.ready) {
       const std::lock_guard lock{mutex_};
       health.detail = why_;
@@ -78,6 +85,7 @@ class RedisStatus {
 
  private:
   std::atomic<std::uint64_t> reconnects_{0};
+  std::atomic<std::uint64_t> unmatched_{0};
   std::atomic<bool> down_{false};
   mutable std::mutex mutex_;
   std::string why_;

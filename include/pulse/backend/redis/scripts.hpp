@@ -10,15 +10,19 @@
 namespace pulse::detail {
 
 /// The place of each in `redis_scripts`.
-enum class RedisScript : std::size_t { dead_letter, fenced_ack, extend, retake, recover, claim, trim, redrive };
+enum class RedisScript : std::size_t { dead_letter, fenced_ack, extend, retake, recover, claim, trim, redrive, remove_consumer };
 
-inline constexpr std::array<std::string_view, 8> redis_scripts{
+inline constexpr std::array<std::string_view, 9> redis_scripts{
     // dead_letter: KEYS stream, dlq; ARGV group, consumer, id, then the copy's fields. 1: copied and acked; 0: it was not this consumer's
-    // any more. Where the copy fails (memory, wrong type) the script ends before the ack.
-    R"(local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)
-if not p[1] or p[1][2] ~= ARGV[2] then return 0 end
+    // any more. Where the copy fails (memory, wrong type) the script ends before the ack. Where the group is gone there is nothing to ack:
+    // copied if the stream has lost the entry, else left to the group that is made anew.
+    R"(local p = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)
+if p.err then
+  if not string.find(p.err, 'NOGROUP') then return p end
+  if redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1] then return 0 end
+elseif not p[1] or p[1][2] ~= ARGV[2] then return 0 end
 redis.call('XADD', KEYS[2], '*', unpack(ARGV, 4))
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+if not p.err then redis.call('XACK', KEYS[1], ARGV[1], ARGV[3]) end
 return 1)",
     // fenced_ack: KEYS stream; ARGV group, consumer, ids. How many were this consumer's and are acked.
     R"(local n = 0
@@ -125,6 +129,18 @@ for _, letter in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT',
   ids[#ids + 1] = redis.call('XADD', KEYS[2], '*', 'data', data, 'redriven', from)
   redis.call('XDEL', KEYS[1], letter[1])
 end
-return ids)"};
+return ids)",
+    // remove_consumer: KEYS stream; ARGV group, consumer. How many entries it has pending: 0, and it is removed; -1: there is none.
+    R"(for _, c in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local name, pending
+  for i = 1, #c, 2 do
+    if c[i] == 'name' then name = c[i + 1] elseif c[i] == 'pending' then pending = c[i + 1] end
+  end
+  if name == ARGV[2] then
+    if pending == 0 then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2]) end
+    return pending
+  end
+end
+return -1)"};
 
 }  // namespace pulse::detail

@@ -9,18 +9,12 @@
 #include <string_view>
 #include <vector>
 
-#include "pulse/backend/redis/entries.hpp"
+#include "pulse/backend/redis/inbox.hpp"
 #include "pulse/backend/redis/scripts.hpp"
 #include "pulse/core/clock.hpp"
 #include "pulse/core/delivery.hpp"
 
 namespace pulse::detail {
-
-/// A stream's names on the server.
-struct RedisKeys {
-  std::string key;
-  std::string dlq;
-};
 
 /// What was settled and the server has not confirmed yet. It is kept until the reply, so that a lost connection loses no decision: all of
 /// it may be said twice. One thread.

@@ -1,170 +1,158 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <chrono>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "pulse/backend/redis/commands.hpp"
 #include "pulse/backend/redis/scripts.hpp"
 #include "pulse/backend/redis/settling.hpp"
 #include "pulse/core/delivery.hpp"
-#include "pulse/redis/connection.hpp"
 
 namespace pulse::detail {
 
 /// The second connection of a subscription, for what cannot wait until the first one is free: a blocked read holds up everything behind
-/// it. Connected when first needed. Thread safety: all of it.
+/// it. Thread safety: all of it.
 template <class Client>
 class RedisSideChannel {
  public:
-  RedisSideChannel(typename RedisConnection<Client>::Settings settings, std::unique_ptr<Client> client, std::chrono::milliseconds timeout)
-      : connection_(std::move(settings), std::move(client)), timeout_(timeout) {}
+  explicit RedisSideChannel(std::unique_ptr<RedisCommands<Client>> commands) : commands_(std::move(commands)) {}
 
   /// Ends the blocked read of another connection; its reply is then nil, or what had arrived.
   Status unblock(std::int64_t client_id, SteadyTime deadline) {
-    const std::lock_guard lock{mutex_};
-    Result<ReplyReader> reply = ask("CLIENT UNBLOCK", deadline, [&](auto& c) { c.begin("CLIENT")("UNBLOCK")(static_cast<std::uint64_t>(client_id)); });
-    return reply ? Status{} : Status{std::move(reply).error()};
+    return commands_->ask(
+        "CLIENT UNBLOCK", deadline, [&](auto& c) { c.begin("CLIENT")("UNBLOCK")(static_cast<std::uint64_t>(client_id)); }, [](ReplyReader&) { return true; });
   }
 
   /// Keeps what is this consumer's for it: the deliveries `ids` gives by calling its argument for those of `stream`, and what is pending after
   /// `after`. Calls `lost(id)` for what is another's.
   template <class Ids, class Lost>
   Status extend(const RedisKeys& stream, std::string_view group, std::string_view consumer, EntryId after, Ids ids, Lost lost) {
-    const std::lock_guard lock{mutex_};
-    Result<ReplyReader> reply = ask("the heartbeat", soon(), [&](auto& c) {
-      auto& command = c.begin_script(static_cast<std::size_t>(RedisScript::extend), 1)(stream.key)(group)(consumer);
-      after == EntryId{} ? command("") : command(after);
-      ids([&](EntryId id) { command(id); });
-    });
-    if (!reply) {
-      return std::move(reply).error();
-    }
-    std::uint32_t count = 0;
-    if (!reply->array(count)) {
-      return connection_.misshapen("the heartbeat");
-    }
-    std::string_view text;
-    EntryId id;
-    while (reply->text(text) && parse_entry_id(text, id)) {
-      lost(id);
-    }
-    return {};
+    return commands_->ask(
+        "the heartbeat",
+        [&](auto& c) {
+          auto& command = c.begin_script(static_cast<std::size_t>(RedisScript::extend), 1)(stream.key)(group)(consumer);
+          after == EntryId{} ? command("") : command(after);
+          ids([&](EntryId id) { command(id); });
+        },
+        [&](ReplyReader& reply) {
+          std::uint32_t count = 0;
+          std::string_view text;
+          EntryId id;
+          if (!reply.array(count)) {
+            return false;
+          }
+          while (reply.text(text) && parse_entry_id(text, id)) {
+            lost(id);
+          }
+          return true;
+        });
   }
 
   Result<GroupState> state(const RedisKeys& stream, std::string_view group) {
-    const std::lock_guard lock{mutex_};
     GroupState state;
-    std::int64_t number = 0;
-    if (Result<ReplyReader> reply = ask("XLEN", soon(), [&](auto& c) { c.begin("XLEN")(stream.key); }); !reply) {
-      return std::move(reply).error();
-    } else if (reply->integer(number)) {
-      state.length = static_cast<std::uint64_t>(number);
+    std::uint64_t added = 0;
+    std::size_t which = 0;
+    bool found = false;
+    Status asked = commands_->ask_all(
+        "XLEN, XINFO", 4,
+        [&](auto& c, std::size_t i) {
+          switch (i) {
+            case 0: c.begin("XLEN")(stream.key); break;
+            case 1: c.begin("XLEN")(stream.dlq); break;
+            case 2: c.begin("XINFO")("STREAM")(stream.key); break;
+            default: c.begin("XINFO")("GROUPS")(stream.key); break;
+          }
+        },
+        [&](ReplyReader& reply) {
+          switch (which++) {
+            case 0: return count(reply, state.length);
+            case 1: return count(reply, state.dead_letters);
+            case 2: return fields(reply, [&](std::string_view field, ReplyReader& value) { return field == "entries-added" && count(value, added); });
+            default: return read_group(reply, group, added, state, found);
+          }
+        });
+    if (!asked) {
+      return std::move(asked).error();
     }
-    if (Result<ReplyReader> reply = ask("XLEN", soon(), [&](auto& c) { c.begin("XLEN")(stream.dlq); }); !reply) {
-      return std::move(reply).error();
-    } else if (reply->integer(number)) {
-      state.dead_letters = static_cast<std::uint64_t>(number);
-    }
-    EntryId deleted;
-    if (Result<ReplyReader> reply = ask("XINFO STREAM", soon(), [&](auto& c) { c.begin("XINFO")("STREAM")(stream.key); }); !reply) {
-      return std::move(reply).error();
-    } else {
-      read_deleted(*reply, deleted);
-    }
-    Result<ReplyReader> reply = ask("XINFO GROUPS", soon(), [&](auto& c) { c.begin("XINFO")("GROUPS")(stream.key); });
-    if (!reply) {
-      return std::move(reply).error();
-    }
-    if (!read_group(*reply, group, deleted, state)) {
+    if (!found) {
       return Error{ErrorCode::no_group, "\"" + stream.key + "\" has no group \"" + std::string(group) + "\""};
     }
     return state;
   }
 
  private:
-  SteadyTime soon() const noexcept { return RedisConnection<Client>::now() + timeout_; }
-
-  template <class Fill>
-  Result<ReplyReader> ask(std::string_view what, SteadyTime deadline, Fill fill) {
-    if (Result<bool> up = connection_.ensure(deadline); !up) {
-      return std::move(up).error();
-    }
-    fill(connection_);
-    connection_.end();
-    Result<ReplyReader> reply = connection_.ask(deadline);
-    std::string_view text;
-    if (reply && reply->error(text)) {
-      return connection_.refused(what, text);
-    }
-    return reply;
-  }
-
-  static void read_deleted(ReplyReader reader, EntryId& deleted) {
+  /// Calls `field(name, reader)` for each name of a map's reply; it reads the value and says so, or the value is passed over.
+  template <class Field>
+  static bool fields(ReplyReader& reader, Field field) {
     std::uint32_t words = 0;
     std::string_view name;
-    std::string_view value;
     if (!reader.array(words)) {
-      return;
+      return false;
     }
-    for (std::uint32_t i = 0; i + 1 < words && reader.text(name); i += 2) {
-      if (name == "max-deleted-entry-id" && reader.text(value)) {
-        (void)parse_entry_id(value, deleted);
-      } else {
+    for (std::uint32_t i = 0; i + 1 < words; i += 2) {
+      if (!reader.text(name)) {
+        return false;
+      }
+      if (!field(name, reader)) {
         reader.skip();
       }
     }
+    return true;
+  }
+  static bool count(ReplyReader& reader, std::uint64_t& out) noexcept {
+    std::int64_t number = 0;
+    if (!reader.integer(number) || number < 0) {
+      return false;
+    }
+    out = static_cast<std::uint64_t>(number);
+    return true;
   }
 
-  static bool read_group(ReplyReader reader, std::string_view group, EntryId deleted, GroupState& state) {
+  /// `added`: entries that the stream ever had, 0 where the server (6.2) does not tell. `there`: the group was found.
+  static bool read_group(ReplyReader& reader, std::string_view group, std::uint64_t added, GroupState& state, bool& there) {
     std::uint32_t groups = 0;
     if (!reader.array(groups)) {
       return false;
     }
-    for (std::uint32_t g = 0; g < groups; ++g) {
-      std::uint32_t words = 0;
-      bool mine = false;
+    for (; groups > 0; --groups) {
       GroupState found = state;
+      std::string_view name;
+      std::uint64_t entries_read = 0;
+      bool read_known = false;
       found.lag_known = false;
-      if (!reader.array(words)) {
+      if (!fields(reader, [&](std::string_view field, ReplyReader& value) {
+            if (field == "name") {
+              return value.text(name);
+            }
+            if (field == "pending") {
+              return count(value, found.pending);
+            }
+            if (field == "entries-read") {
+              return read_known = count(value, entries_read);
+            }
+            return field == "lag" && (found.lag_known = count(value, found.lag));
+          })) {
         return false;
       }
-      for (std::uint32_t i = 0; i + 1 < words; i += 2) {
-        std::string_view name;
-        std::string_view value;
-        std::int64_t number = 0;
-        if (!reader.text(name)) {
-          return false;
+      if (name == group) {
+        if (const std::uint64_t gone = added - std::min(added, state.length); read_known && gone > entries_read) {
+          found.trimmed_unread = gone - entries_read;
+          found.lag = std::min(found.lag, state.length);  // the server still counts those that are gone
         }
-        if (name == "name" && reader.text(value)) {
-          mine = value == group;
-        } else if (name == "pending" && reader.integer(number)) {
-          found.pending = static_cast<std::uint64_t>(number);
-        } else if (name == "lag" && reader.integer(number)) {
-          found.lag = static_cast<std::uint64_t>(number);
-          found.lag_known = true;
-        } else if (EntryId last; name == "last-delivered-id" && reader.text(value)) {
-          found.trimmed_unread = parse_entry_id(value, last) && deleted > last;
-        } else {
-          reader.skip();
-        }
-      }
-      if (mine) {
         state = found;
-        return true;
+        there = true;
       }
     }
-    return false;
+    return true;
   }
 
-  std::mutex mutex_;
-  RedisConnection<Client> connection_;
-  std::chrono::milliseconds timeout_;
+  std::unique_ptr<RedisCommands<Client>> commands_;
 };
 
 }  // namespace pulse::detail

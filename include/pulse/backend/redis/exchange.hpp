@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pulse/backend/redis/inbox.hpp"
+#include "pulse/backend/redis/options.hpp"
+#include "pulse/backend/redis/scripts.hpp"
+#include "pulse/backend/redis/settling.hpp"
+#include "pulse/core/clock.hpp"
+#include "pulse/core/delivery.hpp"
+#include "pulse/redis/connection.hpp"
+
+namespace pulse::detail {
+
+/// The conversation of a subscription with its server: commands are asked, written together, and their replies taken in the same order, some of
+/// them later. An error reply or a lost connection ends the conversation: everything that was settled and not confirmed is said again in the
+/// next, and what was pending for this consumer is read again, because a reply may have been lost with its entries. One thread.
+template <class Client>
+class RedisExchange {
+  using Connection = RedisConnection<Client>;
+
+ public:
+  RedisExchange(const SubscribeOptions& wanted, const RedisOptions& options, std::shared_ptr<RedisStatus> status, std::unique_ptr<Connection> main)
+      : options_(options),
+        group_(wanted.group),
+        consumer_(wanted.consumer),
+        inbox_(wanted.streams, options.max_retries),
+        status_(std::move(status)),
+        main_(std::move(main)) {}
+
+  /// There is a connection, or an error. A new one starts from what is known to be done; of the deliveries that came, the first `given` are kept.
+  Status connect(SteadyTime deadline, std::size_t given) {
+    Result<bool> made = main_->ensure(deadline);
+    if (!made) {
+      return failed(std::move(made).error());
+    }
+    if (*made) {
+      status_->reconnected();
+      settling_.forget_sent();
+      inbox_.cut(given);
+      for (RedisStream& stream : inbox_.streams()) {
+        stream.recovering = true;
+        stream.recover_after = {};
+      }
+    }
+    return {};
+  }
+
+  /// Puts what was settled and not sent yet into the pipeline.
+  void ask_settlement() {
+    settling_.send(*main_, inbox_.keys(), group_, consumer_, options_.fenced_acks,
+                   [this](RedisSettling::Sent sent) { expected_.push_back({Kind::settled, 0, sent}); });
+  }
+
+  /// New entries, up to `count` of each stream; waits for the first up to `block`, where that is more than 0.
+  void ask_new(std::size_t count, std::chrono::milliseconds block) {
+    RedisCommand& command = main_->begin("XREADGROUP")("GROUP")(group_)(consumer_)("COUNT")(bounded(count));
+    if (block.count() > 0) {
+      command("BLOCK")(block);
+      blocked_until_ = Connection::now() + block;
+    }
+    command("STREAMS");
+    for (const RedisKeys& key : inbox_.keys()) {
+      command(key.key);
+    }
+    for (std::size_t i = 0; i < inbox_.keys().size(); ++i) {
+      command(">");
+    }
+    end(Kind::fresh, 0);
+    ++reads_;
+  }
+
+  /// A page of what was pending before, of each stream that may have some.
+  void ask_history(std::size_t count) {
+    for (std::uint32_t i = 0; i < inbox_.streams().size(); ++i) {
+      if (inbox_.streams()[i].recovering) {
+        page_ = bounded(count);
+        script(RedisScript::recover, i)(inbox_.streams()[i].recover_after)(page_);
+        end(Kind::history, i);
+      }
+    }
+  }
+
+  /// Up to `count` retries that are due. Returns how many.
+  std::size_t ask_retries(std::size_t count, SteadyTime now) {
+    std::size_t asked = 0;
+    for (std::uint32_t i = 0; i < inbox_.streams().size() && asked < count; ++i) {
+      if (auto& retries = inbox_.streams()[i].retries; retries.due(now)) {
+        RedisCommand& command = script(RedisScript::retake, i);
+        for (; asked < count && retries.due(now); ++asked) {
+          command(retries.take());
+        }
+        end(Kind::retaken, i);
+      }
+    }
+    return asked;
+  }
+
+  /// Up to `count` abandoned entries of each stream. First the leases of what waits here for its retry are renewed: that is not abandoned.
+  void ask_abandoned(std::chrono::milliseconds min_idle, std::size_t count) {
+    for (std::uint32_t i = 0; i < inbox_.streams().size(); ++i) {
+      RedisStream& stream = inbox_.streams()[i];
+      RedisCommand* command = nullptr;
+      std::size_t ids = 0;
+      stream.retries.for_each([&](EntryId id) {
+        command = command == nullptr ? &script(RedisScript::extend, i)("") : command;
+        (*command)(id);
+        if (++ids % 1000 == 0) {  // a script holds up everybody
+          end(Kind::ignored, i);
+          command = nullptr;
+        }
+      });
+      if (command != nullptr) {
+        end(Kind::ignored, i);
+      }
+      script(RedisScript::claim, i)(min_idle)(stream.claim_cursor)(bounded(count));
+      end(Kind::claimed, i);
+      if (options_.trim_acked) {
+        main_->begin_script(static_cast<std::size_t>(RedisScript::trim), 1)(inbox_.keys()[i].key);
+        end(Kind::ignored, i);
+      }
+    }
+  }
+
+  Status write(SteadyTime deadline) {
+    Status written = main_->flush(deadline);
+    return written ? Status{} : failed(std::move(written).error());
+  }
+
+  /// Takes replies until all but `leave` are there. False: interrupted, where that is heeded; the rest comes later. A reply that takes
+  /// longer than it may, or than `deadline`, ends the connection.
+  Result<bool> take(std::size_t leave, bool heed_interrupt, SteadyTime deadline = SteadyTime::max()) {
+    while (expected() > leave) {
+      const SteadyTime until = std::max(Connection::now(), blocked_until_) + options_.command_timeout;
+      Result<bool> got = take_one(std::min(until, deadline));
+      if (!got || (!*got && heed_interrupt)) {
+        return got;
+      }
+    }
+    return true;
+  }
+
+  /// The texts of earlier deliveries are not needed any more.
+  void release() noexcept {
+    inbox_.clear();
+    main_->release(replies_);
+  }
+  void interrupt() noexcept { main_->interrupt(); }
+
+  [[nodiscard]] RedisInbox& inbox() noexcept { return inbox_; }
+  [[nodiscard]] RedisSettling& settling() noexcept { return settling_; }
+  [[nodiscard]] std::size_t expected() const noexcept { return expected_.size() - next_; }
+  /// Reads of new entries that were asked for and not answered.
+  [[nodiscard]] std::size_t reads() const noexcept { return reads_; }
+  /// The end of the read that blocks; long ago where none does.
+  [[nodiscard]] SteadyTime blocked_until() const noexcept { return blocked_until_; }
+  [[nodiscard]] bool connected() const noexcept { return main_->connected(); }
+  [[nodiscard]] std::int64_t client_id() const noexcept { return main_->facts().client_id; }
+  [[nodiscard]] const std::string& group() const noexcept { return group_; }
+  [[nodiscard]] const std::string& consumer() const noexcept { return consumer_; }
+
+ private:
+  enum class Kind : std::uint8_t { settled, fresh, history, retaken, claimed, ignored };
+  struct Expected {
+    Kind kind;
+    std::uint32_t stream;
+    RedisSettling::Sent sent;
+  };
+
+  RedisCommand& script(RedisScript which, std::uint32_t stream) {
+    return main_->begin_script(static_cast<std::size_t>(which), 1)(inbox_.keys()[stream].key)(group_)(consumer_);
+  }
+  void end(Kind kind, std::uint32_t stream) {
+    main_->end();
+    expected_.push_back({kind, stream, {}});
+  }
+
+  /// A server cuts whoever lets too much output gather: then less is asked for.
+  [[nodiscard]] std::uint64_t bounded(std::size_t count) const noexcept {
+    return std::max<std::uint64_t>(1, count >> std::min(cuts_ > 1 ? cuts_ - 1 : 0U, 16U));
+  }
+
+  Error failed(Error error) {
+    main_->close();
+    cuts_ += reads_ > 0 ? 1 : 0;
+    reads_ = 0;
+    blocked_until_ = {};
+    expected_.clear();
+    next_ = 0;
+    status_->down(error.message);
+    return error;
+  }
+
+  Result<bool> take_one(SteadyTime deadline) {
+    const std::size_t first = replies_.size();
+    Result<bool> got = main_->read(replies_, deadline);
+    if (!got) {
+      return failed(std::move(got).error());
+    }
+    if (!*got) {
+      return false;
+    }
+    const Expected due = expected_[next_++];
+    if (next_ == expected_.size()) {
+      expected_.clear();
+      next_ = 0;
+    }
+    ReplyReader reader{std::as_const(replies_).nodes().subspan(first)};
+    std::string_view text;
+    if (reader.error(text)) {
+      return failed(main_->refused(name(due.kind), text));
+    }
+    if (!understood(due, reader)) {
+      return failed(main_->misshapen(name(due.kind)));
+    }
+    status_->works();
+    return true;
+  }
+
+  static std::string_view name(Kind kind) noexcept {
+    switch (kind) {
+      case Kind::settled: return "settling (XACK, dead letters)";
+      case Kind::fresh: return "XREADGROUP";
+      case Kind::history: return "reading what was pending";
+      case Kind::retaken: return "reading retries";
+      case Kind::claimed: return "XAUTOCLAIM";
+      case Kind::ignored: break;
+    }
+    return "renewing leases and trimming";
+  }
+
+  bool understood(const Expected& due, ReplyReader& reader) {
+    std::int64_t number = 0;
+    RedisStream& stream = inbox_.streams()[due.stream];
+    EntryId last = stream.recover_after;
+    std::size_t rows = 0;
+    switch (due.kind) {
+      case Kind::settled:
+        if (!reader.integer(number) || number < 0) {
+          return false;
+        }
+        settling_.confirm(due.sent);
+        if (const std::uint64_t asked = due.sent.acks + due.sent.letters; asked > static_cast<std::uint64_t>(number)) {
+          status_->unmatched(asked - static_cast<std::uint64_t>(number));
+        }
+        return true;
+      case Kind::fresh:
+        --reads_;
+        blocked_until_ = {};
+        cuts_ = 0;
+        return inbox_.fresh(reader, [this](std::uint32_t index, EntryId id) { settling_.ack(index, id); });
+      case Kind::history:
+        if (!inbox_.rows(reader, due.stream, true, last, rows)) {
+          return false;
+        }
+        stream.recovering = rows >= page_ && last != EntryId::max();
+        stream.recover_after = stream.recovering ? last.next() : EntryId{};
+        return true;
+      case Kind::retaken: return inbox_.rows(reader, due.stream, false, last, rows);
+      case Kind::claimed: {
+        std::uint32_t parts = 0;
+        std::string_view cursor;
+        if (!reader.array(parts) || parts != 3 || !reader.text(cursor) || !parse_entry_id(cursor, stream.claim_cursor) ||
+            !inbox_.rows(reader, due.stream, false, last, rows) || !reader.integer(number) || number < 0) {
+          return false;
+        }
+        inbox_.add_vanished(static_cast<std::size_t>(number));
+        return true;
+      }
+      case Kind::ignored: break;
+    }
+    return true;
+  }
+
+  const RedisOptions options_;
+  const std::string group_;
+  const std::string consumer_;
+  RedisInbox inbox_;
+  std::shared_ptr<RedisStatus> status_;
+  std::unique_ptr<Connection> main_;
+  RedisSettling settling_;
+  RedisReplies replies_;
+  std::vector<Expected> expected_;  ///< replies to come, from next_ on
+  std::size_t next_ = 0;
+  std::size_t reads_ = 0;
+  std::uint64_t page_ = 0;
+  std::uint32_t cuts_ = 0;  ///< connections lost in a row with a read under way
+  SteadyTime blocked_until_{};
+};
+
+}  // namespace pulse::detail

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pulse/backend/redis/entries.hpp"
+#include "pulse/backend/retry_schedule.hpp"
+#include "pulse/core/entry_id.hpp"
+#include "pulse/core/keys.hpp"
+#include "pulse/core/redis_reply.hpp"
+
+namespace pulse::detail {
+
+/// A stream's names on the server.
+struct RedisKeys {
+  std::string key;
+  std::string dlq;
+};
+
+/// What a subscription knows of one of its streams.
+struct RedisStream {
+  EntryId newest{};         ///< of the new entries that were read
+  EntryId recover_after{};  ///< where the next page of its own pending entries starts
+  bool recovering = true;   ///< there may be own pending entries that nobody was given since the connection was made
+  EntryId claim_cursor{};
+  BasicRetrySchedule<EntryId> retries;
+};
+
+/// Deliveries out of replies, in the order in which they came. Their texts lie in the client's memory. One thread.
+class RedisInbox {
+ public:
+  RedisInbox(std::vector<std::string> keys, std::size_t max_retries) {
+    for (std::string& key : keys) {
+      std::string dlq = dlq_key(key);
+      keys_.push_back({std::move(key), std::move(dlq)});
+      streams_.push_back(RedisStream{{}, {}, true, {}, BasicRetrySchedule<EntryId>{max_retries}});
+    }
+  }
+
+  /// The reply of a read of new entries: for each stream that has some, its key and they. Calls `gone(stream, id)` for one without fields.
+  /// False: it is no such reply; so for `rows`.
+  template <class Gone>
+  bool fresh(ReplyReader& reader, Gone gone) {
+    std::uint32_t with_entries = 0;
+    if (reader.nil()) {
+      return true;
+    }
+    if (!reader.array(with_entries)) {
+      return false;
+    }
+    for (; with_entries > 0; --with_entries) {
+      std::uint32_t two = 0;
+      std::uint32_t entries = 0;
+      std::string_view key;
+      if (!reader.array(two) || two != 2 || !reader.text(key) || !reader.array(entries)) {
+        return false;
+      }
+      std::uint32_t stream = 0;
+      while (stream < keys_.size() && keys_[stream].key != key) {
+        ++stream;
+      }
+      if (stream == keys_.size()) {
+        return false;
+      }
+      for (; entries > 0; --entries) {
+        std::string_view text;
+        EntryId id;
+        if (!reader.array(two) || two != 2 || !reader.text(text) || !parse_entry_id(text, id)) {
+          return false;
+        }
+        streams_[stream].newest = id;
+        if (reader.nil()) {
+          gone(stream, id);
+          ++vanished_;
+        } else if (!push(reader, stream, id, 1)) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  /// Rows of a script: id, delivery count and, unless the entry is gone, its fields. `last` is the id of the last row, `count` how many.
+  bool rows(ReplyReader& reader, std::uint32_t stream, bool skip_retries, EntryId& last, std::size_t& count) {
+    std::uint32_t left = 0;
+    if (!reader.array(left)) {
+      return false;
+    }
+    for (count = left; left > 0; --left) {
+      std::uint32_t parts = 0;
+      std::string_view text;
+      std::int64_t deliveries = 0;
+      if (!reader.array(parts) || !reader.text(text) || !parse_entry_id(text, last) || !reader.integer(deliveries) || parts != (deliveries == 0 ? 2U : 3U)) {
+        return false;
+      }
+      if (deliveries == 0) {
+        ++vanished_;
+      } else if (skip_retries && streams_[stream].retries.contains(last)) {
+        reader.skip();  // it comes when it is due
+      } else if (!push(reader, stream, last, static_cast<std::uint64_t>(deliveries))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /// Pending entries that had lost their data, since `take_vanished` was called last.
+  [[nodiscard]] std::size_t vanished() const noexcept { return vanished_; }
+  std::size_t take_vanished() noexcept { return std::exchange(vanished_, 0); }
+  void add_vanished(std::size_t count) noexcept { vanished_ += count; }
+
+  [[nodiscard]] std::vector<RedisDelivery>& ready() noexcept { return ready_; }
+  [[nodiscard]] std::vector<RedisStream>& streams() noexcept { return streams_; }
+  [[nodiscard]] const std::vector<RedisKeys>& keys() const noexcept { return keys_; }
+  /// Forgets what lies behind the first `count` deliveries.
+  void cut(std::size_t count) noexcept { ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(std::min(count, ready_.size())), ready_.end()); }
+  void clear() noexcept {
+    ready_.clear();
+    entries_.clear();
+  }
+
+ private:
+  bool push(ReplyReader& reader, std::uint32_t stream, EntryId id, std::uint64_t count) {
+    std::string_view data;
+    bool redriven = false;
+    if (!entries_.fields(reader, data, redriven)) {
+      return false;
+    }
+    ready_.emplace_back(id, count, data, stream, redriven);
+    return true;
+  }
+
+  std::vector<RedisKeys> keys_;
+  std::vector<RedisStream> streams_;
+  std::vector<RedisDelivery> ready_;
+  RedisEntries entries_;
+  std::size_t vanished_ = 0;
+};
+
+}  // namespace pulse::detail
