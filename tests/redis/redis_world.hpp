@@ -13,6 +13,7 @@
 #include <pulse/backend/redis.hpp>
 #include <pulse/core/clock.hpp>
 
+#include "../support/fault_proxy.hpp"
 #include "../support/redis_server.hpp"
 
 namespace pulse_test {
