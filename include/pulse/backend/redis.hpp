@@ -76,7 +76,9 @@ class RedisBackend {
     auto main = std::make_unique<Connection>(settings(), make_(url_));
     Status ready = prepare(*main, wanted);
     if (!ready) {
-      status_->down(ready.error().message);
+      if (ready.error().code != ErrorCode::config) {
+        status_->down(ready.error().message);
+      }
       return std::move(ready).error();
     }
     status_->works();

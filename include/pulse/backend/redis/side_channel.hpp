@@ -56,7 +56,7 @@ class RedisSideChannel {
 
   Result<GroupState> state(const RedisKeys& stream, std::string_view group) {
     GroupState state;
-    std::uint64_t added = 0;
+    StreamEver ever;
     std::size_t which = 0;
     bool found = false;
     Status asked = commands_->ask_all(
@@ -73,8 +73,11 @@ class RedisSideChannel {
           switch (which++) {
             case 0: return count(reply, state.length);
             case 1: return count(reply, state.dead_letters);
-            case 2: return fields(reply, [&](std::string_view field, ReplyReader& value) { return field == "entries-added" && count(value, added); });
-            default: return read_group(reply, group, added, state, found);
+            case 2:
+              return fields(reply, [&](std::string_view field, ReplyReader& value) {
+                return field == "entries-added" ? count(value, ever.added) : field == "last-generated-id" && id(value, ever.last);
+              });
+            default: return read_group(reply, group, ever, state, found);
           }
         });
     if (!asked) {
@@ -114,8 +117,18 @@ class RedisSideChannel {
     return true;
   }
 
-  /// `added`: entries that the stream ever had, 0 where the server (6.2) does not tell. `there`: the group was found.
-  static bool read_group(ReplyReader& reader, std::string_view group, std::uint64_t added, GroupState& state, bool& there) {
+  static bool id(ReplyReader& reader, EntryId& out) noexcept {
+    std::string_view text;
+    return reader.text(text) && parse_entry_id(text, out);
+  }
+
+  struct StreamEver {
+    std::uint64_t added = 0;  ///< entries that the stream ever had; 0 where the server (6.2) does not tell
+    EntryId last;             ///< of them
+  };
+
+  /// `there`: the group was found.
+  static bool read_group(ReplyReader& reader, std::string_view group, const StreamEver& ever, GroupState& state, bool& there) {
     std::uint32_t groups = 0;
     if (!reader.array(groups)) {
       return false;
@@ -124,6 +137,7 @@ class RedisSideChannel {
       GroupState found = state;
       std::string_view name;
       std::uint64_t entries_read = 0;
+      EntryId last;
       bool read_known = false;
       found.lag_known = false;
       if (!fields(reader, [&](std::string_view field, ReplyReader& value) {
@@ -136,12 +150,18 @@ class RedisSideChannel {
             if (field == "entries-read") {
               return read_known = count(value, entries_read);
             }
+            if (field == "last-delivered-id") {
+              return id(value, last);
+            }
             return field == "lag" && (found.lag_known = count(value, found.lag));
           })) {
         return false;
       }
       if (name == group) {
-        if (const std::uint64_t gone = added - std::min(added, state.length); read_known && gone > entries_read) {
+        if (last == ever.last) {  // the server's own count is off for good once entries were trimmed unread
+          found.lag = 0;
+          found.lag_known = true;
+        } else if (const std::uint64_t gone = ever.added - std::min(ever.added, state.length); read_known && gone > entries_read) {
           found.trimmed_unread = gone - entries_read;
           found.lag = std::min(found.lag, state.length);  // the server still counts those that are gone
         }

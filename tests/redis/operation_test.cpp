@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "redis_world.hpp"
+
+using namespace std::chrono_literals;
+using namespace pulse_test;
+using pulse::EntryId;
+using pulse::ErrorCode;
+using pulse::ManualClock;
+
+// Dead letters, trimming, names and figures: what an operator sees.
+
+TEST_SUITE_BEGIN("redis-server");
+
+namespace {
+
+/// Publishes these, and sends all of them to the DLQ.
+void bury(Backend& backend, const std::vector<std::string>& events) {
+  auto one = backend.subscribe(member("one"));
+  REQUIRE(one);
+  for (const std::string& event : events) {
+    REQUIRE(backend.publish("s", event));
+  }
+  const auto batch = one->receive(events.size(), 0ms);
+  REQUIRE(batch);
+  REQUIRE(batch->deliveries.size() == events.size());
+  std::vector<pulse::DeadLetterItem> letters;
+  for (std::uint32_t i = 0; i < events.size(); ++i) {
+    letters.push_back({i, "because"});
+  }
+  CHECK(one->settle({{}, {}, letters}));
+  CHECK(one->flush(5s));
+}
+
+}  // namespace
+
+TEST_CASE("redis: a dead letter has the fields of the wire") {
+  RedisServer server;
+  ManualClock clock;
+  Backend backend{url_of(server.url()), {}, clock};
+  bury(backend, {std::string("a\0\xff b", 5)});
+  const Reply letter = cli(server, {"XRANGE", "s.dlq", "-", "+"})[0][1];
+  REQUIRE(letter.size() == 14);
+  std::string names;
+  for (std::size_t i = 0; i < letter.size(); i += 2) {
+    names += letter[i].text + ' ';
+  }
+  CHECK(names == "original_id reason data group consumer deliveries failed_at ");
+  CHECK(letter[3] == "because");
+  CHECK(letter[5].text == std::string("a\0\xff b", 5));
+  CHECK(letter[11] == "1");
+  CHECK(letter[13] == "1700000000.000000");
+  const auto letters = backend.dead_letters("s", {}, 10);
+  REQUIRE(letters);
+  REQUIRE(letters->size() == 1);
+  CHECK(letters->front().data == std::string("a\0\xff b", 5));
+  CHECK(letters->front().failed_at == 1.7e9);
+  CHECK(pulse::to_string(letters->front().original_id) == letter[1].text);
+}
+
+TEST_CASE("redis: dead letters are listed by pages, redriven one, by range and all, purged one by one") {
+  RedisServer server;
+  Backend backend{url_of(server.url())};
+  bury(backend, {"0", "1", "2", "3", "4", "5"});
+  std::vector<EntryId> ids;
+  for (EntryId after; true;) {
+    const auto page = backend.dead_letters("s", after, 4);
+    REQUIRE(page);
+    for (const auto& letter : *page) {
+      ids.push_back(letter.id);
+      CHECK(letter.data == std::to_string(ids.size() - 1));
+    }
+    if (page->size() < 4) {
+      break;
+    }
+    after = page->back().id;
+  }
+  REQUIRE(ids.size() == 6);
+  CHECK(backend.dead_letters("s", {}, 0)->empty());
+  auto two = backend.subscribe(member("two"));
+  REQUIRE(two);
+  CHECK(backend.redrive("s", ids[2]));
+  const auto again = backend.redrive("s", ids[2]);
+  REQUIRE_FALSE(again);
+  CHECK(again.error().code == ErrorCode::not_found);
+  CHECK(text(two->receive(10, 0ms)) == "2:1r ");
+  CHECK(*backend.redrive("s", ids[0], ids[3], 2) == 2);
+  CHECK(*backend.redrive("s", ids[0], ids[3], 2) == 1);
+  CHECK(text(two->receive(10, 0ms)) == "0:1r 1:1r 3:1r ");
+  CHECK(backend.purge("s", ids[4]));
+  CHECK(backend.purge("s", ids[4]).error().code == ErrorCode::not_found);
+  CHECK(*backend.redrive_all("s") == 1);
+  CHECK(*backend.redrive_all("s") == 0);
+  CHECK(text(two->receive(10, 0ms)) == "5:1r ");
+  CHECK(cli(server, {"XLEN", "s.dlq"}) == "0");
+}
+
+TEST_CASE("redis: more dead letters than one step redrives") {
+  RedisServer server;
+  Backend backend{url_of(server.url())};
+  std::vector<std::string> events;
+  for (int i = 0; i < 250; ++i) {
+    events.push_back(std::to_string(i));
+  }
+  bury(backend, events);
+  CHECK(*backend.redrive("s", EntryId::min(), EntryId::max(), 240) == 240);
+  CHECK(*backend.redrive_all("s") == 10);
+  CHECK(*backend.length("s") == 500);
+}
+
+TEST_CASE("redis: a dead letter is never acked without its copy (field fact: a MULTI goes on after an error)") {
+  RedisServer server{"maxmemory-policy noeviction"};
+  Backend backend{url_of(server.url())};
+  auto one = backend.subscribe(member("one"));
+  REQUIRE(one);
+  REQUIRE(backend.publish("s", "poison"));
+  CHECK(text(one->receive(1, 0ms)) == "poison:1 ");
+  const std::vector<pulse::DeadLetterItem> letter{{0, "because"}};
+  SUBCASE("the server is out of memory") {
+    (void)cli(server, {"CONFIG", "SET", "maxmemory", "1"});
+    CHECK(one->settle({{}, {}, letter}));
+    const auto flushed = one->flush(5s);
+    REQUIRE_FALSE(flushed);
+    CHECK(flushed.error().code == ErrorCode::unavailable);
+    CHECK(flushed.error().message.find("OOM") != std::string::npos);
+    CHECK(cli(server, {"XPENDING", "s", "g"})[0] == "1");
+    CHECK_FALSE(one->receive(1, 0ms));  // and nothing else goes on without it
+    (void)cli(server, {"CONFIG", "SET", "maxmemory", "0"});
+  }
+  SUBCASE("the DLQ's key has another type") {
+    (void)cli(server, {"SET", "s.dlq", "x"});
+    CHECK(one->settle({{}, {}, letter}));
+    const auto flushed = one->flush(5s);
+    REQUIRE_FALSE(flushed);
+    CHECK(flushed.error().code == ErrorCode::denied);
+    CHECK(flushed.error().message.find("WRONGTYPE") != std::string::npos);
+    CHECK(cli(server, {"XPENDING", "s", "g"})[0] == "1");
+    (void)cli(server, {"DEL", "s.dlq"});
+  }
+  CHECK(one->flush(5s));  // the decision was kept
+  CHECK(cli(server, {"XPENDING", "s", "g"})[0] == "0");
+  CHECK(cli(server, {"XLEN", "s.dlq"}) == "1");
+}
+
+TEST_CASE("redis: a dead letter of what another consumer took over is the other's to decide") {
+  RedisServer server;
+  Backend backend{url_of(server.url())};
+  auto one = backend.subscribe(member("one"));
+  auto two = backend.subscribe(member("two"));
+  REQUIRE(backend.publish("s", "x"));
+  CHECK(text(one->receive(1, 0ms)) == "x:1 ");
+  age(server, "s", 1min);
+  CHECK(text(two->claim_stale(30s, 1)) == "x:2 ");
+  const std::vector<pulse::DeadLetterItem> letter{{0, "because"}};
+  CHECK(one->settle({{}, {}, letter}));
+  CHECK(one->flush(5s));
+  CHECK(cli(server, {"XLEN", "s.dlq"}) == "0");
+  CHECK(cli(server, {"XPENDING", "s", "g"})[0] == "1");
+}
+
+TEST_CASE("redis: acked entries are freed where one asks for it, and only those") {
+  RedisServer server;
+  pulse::RedisOptions options;
+  options.trim_acked = true;
+  Backend backend{url_of(server.url()), options};
+  auto one = backend.subscribe(member("one"));
+  auto slow = member("slow");
+  slow.group = "h";
+  auto other = backend.subscribe(slow);
+  for (int i = 0; i < 1000; ++i) {
+    REQUIRE(backend.publish("s", std::to_string(i)));
+  }
+  REQUIRE(one->receive(1000, 0ms)->deliveries.size() == 1000);
+  CHECK(one->settle(acks(1000)));
+  CHECK(one->claim_stale(1h, 10));
+  CHECK(*backend.length("s") == 1000);  // the other group has not read them
+  REQUIRE(other->receive(600, 0ms)->deliveries.size() == 600);
+  CHECK(other->settle(acks(500)));
+  CHECK(other->flush(5s));
+  CHECK(one->claim_stale(1h, 10));
+  CHECK(*backend.length("s") <= 600);
+  CHECK(*backend.length("s") >= 500);
+  CHECK(other->receive(1000, 0ms)->deliveries.size() == 400);
+  CHECK(cli(server, {"XPENDING", "s", "h"})[0] == "500");
+  age(server, "s", 2h);
+  auto third = slow;
+  third.consumer = "third";
+  auto heir = backend.subscribe(third);
+  const auto claimed = heir->claim_stale(1h, 1000);
+  CHECK(claimed->deliveries.size() == 500);
+  CHECK(claimed->vanished == 0);
+}
+
+TEST_CASE("redis: entries that were trimmed before the group read them are seen as lost (field fact: lag then tells nothing)") {
+  RedisServer server;
+  pulse::RedisOptions options;
+  options.max_length = 100;
+  Backend backend{url_of(server.url()), options};
+  auto one = backend.subscribe(member("one"));
+  for (int i = 0; i < 1000; ++i) {
+    REQUIRE(backend.publish("s", std::to_string(i)));
+    if (i == 9) {
+      CHECK(one->receive(10, 0ms)->deliveries.size() == 10);
+    }
+  }
+  const auto length = *backend.length("s");
+  CHECK(length < 300);
+  const auto lagging = one->state(0);
+  REQUIRE(lagging);
+  CHECK(lagging->trimmed_unread == 990 - length);
+  CHECK(lagging->lag == length);
+  CHECK(one->receive(1000, 0ms)->deliveries.size() == length);
+  CHECK(one->state(0)->trimmed_unread == 0);
+  CHECK(one->state(0)->lag == 0);
+  CHECK(one->state(0)->pending == 10 + length);
+}
+
+TEST_CASE("redis: many entries in one round trip, in their order") {
+  RedisServer server;
+  Backend backend{url_of(server.url())};
+  std::vector<std::string> events;
+  for (int i = 0; i < 1000; ++i) {
+    events.push_back(std::to_string(i));
+  }
+  const auto ids = backend.publish("s", std::span<const std::string>{events});
+  REQUIRE(ids);
+  REQUIRE(ids->size() == 1000);
+  CHECK(std::is_sorted(ids->begin(), ids->end()));
+  auto one = backend.subscribe(member("one"));
+  const auto batch = one->receive(1000, 0ms);
+  REQUIRE(batch->deliveries.size() == 1000);
+  CHECK(batch->deliveries[999].data() == "999");
+  CHECK(batch->deliveries[999].id() == ids->back());
+}
+
+TEST_CASE("redis: a consumer's name goes only when nothing is pending under it (field fact: DELCONSUMER drops what is)") {
+  RedisServer server;
+  Backend backend{url_of(server.url())};
+  auto one = backend.subscribe(member("one"));
+  REQUIRE(backend.publish("s", "x"));
+  CHECK(text(one->receive(1, 0ms)) == "x:1 ");
+  CHECK(*backend.consumers("s", "g") == std::vector<std::string>{"one"});
+  const auto pending = backend.remove_consumer("s", "g", "one");
+  REQUIRE_FALSE(pending);
+  CHECK(pending.error().code == ErrorCode::capacity);
+  CHECK(pending.error().message.find("1 entries pending") != std::string::npos);
+  CHECK(one->settle(acks(1)));
+  CHECK(one->flush(5s));
+  CHECK(backend.remove_consumer("s", "g", "one"));
+  CHECK(backend.consumers("s", "g")->empty());
+  CHECK(backend.remove_consumer("s", "g", "one").error().code == ErrorCode::not_found);
+  CHECK(backend.remove_consumer("s", "none", "one").error().code == ErrorCode::no_group);
+  CHECK(backend.consumers("s", "none").error().code == ErrorCode::no_group);
+  CHECK(backend.health().ready);  // a wrong name is nobody's outage
+}
+
+TEST_CASE("redis: an operator deletes, trims and counts") {
+  RedisServer server;
+  Backend backend{url_of(server.url())};
+  for (int i = 0; i < 10; ++i) {
+    REQUIRE(backend.publish("s", std::to_string(i)));
+  }
+  const auto last = backend.publish("s", "last");
+  CHECK(backend.erase("s", *last));
+  CHECK(backend.erase("s", *last).error().code == ErrorCode::not_found);
+  CHECK(*backend.length("s") == 10);
+  CHECK(backend.trim("s", 4));
+  CHECK(*backend.length("s") == 4);
+  CHECK(*backend.length("none") == 0);
+  (void)cli(server, {"SET", "text", "x"});
+  CHECK(backend.length("text").error().code == ErrorCode::denied);
+}
+
+TEST_SUITE_END();
