@@ -202,7 +202,6 @@ class ConsumerOf {
       return note(std::move(made).error());
     }
     const std::lock_guard lock{mutex_};
-    subscription_.reset();
     subscription_.emplace(std::move(*made));
     failures_ = 0;
     return {};
@@ -219,14 +218,20 @@ class ConsumerOf {
     leases_.open(*subscription_, report.received);
     const WallTime wall = metrics::enabled ? clock_.wall() : WallTime{};
     SteadyTime before = metrics::enabled ? clock_.steady() : SteadyTime{};
-    Status settled;
     std::uint32_t index = 0;
     const engine::StreamFacts* const streams = streams_.data();
     const std::atomic<bool>* const lost_flags = leases_.lost_flags();
     bool attention = processor_.attention().load(std::memory_order_acquire);
     for (const delivery& taken : batch.deliveries) {
-      if (attention && !attend(settled)) [[unlikely]] {
-        break;  // the rest stays pending: it is delivered first after the restart, or claimed
+      if (attention) [[unlikely]] {
+        if (!attend()) {
+          break;  // the rest stays pending: it is delivered first after the restart, or claimed
+        }
+        if (lost_flags[index].load(std::memory_order_relaxed)) {
+          metrics_.add(family::lease_lost, 1, streams[taken.stream()].slot);
+          ++index;
+          continue;  // its new owner handles it
+        }
       }
       const engine::StreamFacts& stream = streams[taken.stream()];
       attention = processor_.process(taken, index, stream, wall, ledger_, lost_flags);
@@ -237,9 +242,7 @@ class ConsumerOf {
         before = after;
       }
     }
-    if (settled) {
-      settled = settle();
-    }
+    Status settled = settle();
     leases_.close();
     if constexpr (metrics::enabled) {
       metrics_.set(family::dedup_size, static_cast<double>(dedup_.size()));
@@ -252,7 +255,7 @@ class ConsumerOf {
   }
 
   /// What stop() and the lease keeper want of the loop between two events. False when it must not begin another.
-  bool attend(Status& settled) {
+  bool attend() {
     (void)processor_.attention().exchange(false, std::memory_order_acq_rel);  // before the looks below: what is raised after them stays up
     const bool stopping = stop_.load(std::memory_order_relaxed);
     if (stopping || leases_.any_lost()) {
@@ -260,16 +263,13 @@ class ConsumerOf {
     }
     if (!stopping && leases_.settle_due()) {
       progress_.store(clock_.steady().time_since_epoch().count(), std::memory_order_relaxed);
-      settled = settle();
+      (void)settle();  // where it fails, the end of the batch says it again
     }
-    return !stopping && settled;
+    return !stopping;
   }
 
   Status settle() {
-    if (ledger_.empty()) {
-      return {};
-    }
-    Status settled = subscription_->settle(ledger_.settlement());
+    Status settled = ledger_.empty() ? Status{} : subscription_->settle(ledger_.settlement());
     if (settled) {
       ledger_.clear();
     }
@@ -309,6 +309,9 @@ class ConsumerOf {
   Result<PollReport> failed(Error error) {
     metrics_.add(family::backend_errors, 1);
     const SteadyTime now = clock_.steady();
+    if (error.code == ErrorCode::no_group) {
+      ledger_.clear();  // it speaks of a pending list that is gone
+    }
     if (!loop_.failed(error.code, now)) {
       return note(std::move(error));
     }

@@ -354,3 +354,43 @@ TEST_CASE_FIXTURE(Fixture, "a host that beats by itself needs no thread: what it
   CHECK(backend.script->trace == "subscribe;ack 2;");
   CHECK(dedup.state.at(EventId::from_text("a")) == Claim::done);
 }
+
+TEST_CASE_FIXTURE(Fixture, "what was lost before its turn is left to its new owner") {
+  options.heartbeat = 10s;
+  options.heartbeat_thread = false;
+  backend.script->lose_on_extend = 1;
+  handler.call = [&](const Note& note, const pulse::DeliveryContext&) {
+    consumer().heartbeat();
+    handled += note.text + ";";
+    return Verdict::ack();
+  };
+  push({{{1, 0}, "a"}, {{2, 0}, "b"}, {{3, 0}, "c"}, {{4, 0}, "malformed"}});
+  CHECK(drain() == "subscribe;ack 1;ack 3;dead 4 (malformed: found malformed);");
+  CHECK(handled == "a;c;");
+  CHECK(metrics.values.at("pulse_lease_lost_total") == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a settlement that fails in the middle of a batch does not end the batch, and is said again at its end") {
+  options.heartbeat = 10s;
+  options.heartbeat_thread = false;
+  backend.script->settle_errors = {ErrorCode::unavailable};
+  handler.call = [&](const Note& note, const pulse::DeliveryContext&) {
+    if (note.text == "a") {
+      consumer().heartbeat();
+    }
+    return Verdict::ack();
+  };
+  push({{{1, 0}, "a"}, {{2, 0}, "b"}, {{3, 0}, "c"}});
+  CHECK(drain() == "subscribe;settle fails;ack 1;ack 2;ack 3;");
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 2: a settlement to a group that is gone does not keep the group from being made anew") {
+  options.loop.group_lost = pulse::engine::GroupLost::recreate_at_beginning;
+  backend.script->settle_errors = {ErrorCode::no_group, ErrorCode::no_group};
+  push({{{1, 0}, "a"}});
+  push({{{1, 0}, "a"}});
+  CHECK(drain() == "subscribe;settle fails;subscribe;settle fails;subscribe;");
+  push({{{1, 0}, "a"}});
+  CHECK(drain() == "subscribe;settle fails;subscribe;settle fails;subscribe;ack 1;");
+  CHECK(handled == "a;");
+}
