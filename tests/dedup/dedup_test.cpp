@@ -15,7 +15,8 @@ using pulse::Claim;
 using pulse::EventId;
 
 static_assert(pulse::Dedup<pulse::NoDedup> && pulse::Dedup<pulse::SeenSet> && pulse::Dedup<pulse::LruWindow>);
-static_assert(pulse::PrefetchingDedup<pulse::LruWindow> && pulse::LeasingDedup<pulse::LruWindow> && pulse::KeylessDedup<pulse::NoDedup>);
+static_assert(pulse::BatchedDedup<pulse::LruWindow> && pulse::PrefetchingDedup<pulse::LruWindow> && pulse::LeasingDedup<pulse::LruWindow> &&
+              pulse::KeylessDedup<pulse::NoDedup>);
 static_assert(pulse::BatchedDedup<pulse::FifoWindow> && pulse::LeasingDedup<pulse::FifoWindow> && !pulse::KeylessDedup<pulse::FifoWindow>);
 static_assert(sizeof(pulse::NoDedup) == 1);
 
@@ -32,7 +33,7 @@ TEST_CASE("SeenSet keeps the laws without a bound") {
 }
 
 TEST_CASE("LruWindow keeps the laws at every small capacity and some large") {
-  for (const std::size_t capacity : {2U, 3U, 4U, 7U, 16U, 100U, 1000U, 4096U}) {
+  for (const std::size_t capacity : {1U, 2U, 3U, 4U, 7U, 15U, 16U, 17U, 31U, 32U, 33U, 100U, 1000U, 4096U}) {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
       CAPTURE(capacity);
       CHECK(pulse::conformance::dedup([&] { return pulse::LruWindow{capacity, seed * 77}; }, {.window = capacity / 2, .capacity = capacity, .seed = seed}) ==
@@ -79,6 +80,38 @@ TEST_CASE("the window is the capacity less the leases held") {
   CHECK(window.claim(id(3)) == Claim::fresh);  // it was the oldest of three
 }
 
+TEST_CASE("in an LruWindow a lease stays, whatever comes and goes") {
+  pulse::LruWindow window{8, 1};
+  pulse::LruWindow::lease_type held;
+  REQUIRE(window.claim(id(0), held) == Claim::fresh);
+  for (std::uint64_t n = 1; n < 100'000; ++n) {
+    pulse::LruWindow::lease_type lease;
+    REQUIRE(window.claim(id(n), lease) == Claim::fresh);
+    window.commit(lease);
+    REQUIRE(window.claim(id(n)) == Claim::done);
+  }
+  CHECK(window.size() == 8);
+  CHECK(window.claim(id(0)) == Claim::leased);
+  window.release(held);
+  CHECK(window.size() == 7);
+  CHECK(window.claim(id(0)) == Claim::fresh);
+}
+
+TEST_CASE("an LruWindow takes 32 bytes an id, and is exact where its buckets run over") {
+  constexpr std::size_t capacity = 100'000;
+  pulse::LruWindow window{capacity, 3};
+  CHECK(static_cast<double>(window.bytes()) / capacity <= 32);
+  for (std::uint64_t n = 0; n < capacity * 5; ++n) {
+    pulse::LruWindow::lease_type lease;
+    REQUIRE(window.claim(id(n), lease) == Claim::fresh);
+    window.commit(lease);
+  }
+  for (std::uint64_t n = capacity * 4; n < capacity * 5; ++n) {
+    REQUIRE(window.claim(id(n)) == Claim::done);
+  }
+  CHECK(window.claim(id(capacity * 4 - 1)) == Claim::fresh);
+}
+
 TEST_CASE("field bug 25: a failed event's redelivery is fresh, a handled one's is not") {
   pulse::LruWindow window{8, 1};
   CHECK(window.claim(id(1)) == Claim::fresh);
@@ -100,7 +133,7 @@ TEST_CASE("nothing is allocated after construction") {
 }
 
 TEST_CASE("a capacity out of bounds is refused with what is allowed") {
-  CHECK_THROWS_WITH_AS(pulse::LruWindow{0}, "LruWindow: the capacity is 0: allowed are 1 to 1073741824", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(pulse::LruWindow{0}, "LruWindow: the capacity is 0: allowed are 1 to 134217728", std::invalid_argument);
 }
 
 TEST_CASE("ids that collide under one seed do not under another") {

@@ -17,8 +17,9 @@ namespace pulse::detail {
 /// counts: at `capacity` it has expired, without anybody touching it, so that eviction costs nothing. What is expired must not come to
 /// life again when the cut numbers wrap: a sweep that looks at one bucket every `sweep_every` numbers holds their age at `capacity`.
 ///
-/// Entries stand in buckets of one cache line, fifteen and a mark. An id whose bucket is full goes to the next that is not, and the
-/// buckets it passed are marked with its number: while the mark is alive, a search goes on behind them.
+/// Entries stand in buckets of one cache line, fifteen and a mark. A bucket's ways are given out in turn, so that the next is the one that
+/// expires first: whether there is room is a look at one entry. An id whose bucket is full goes to the next that is not, and the buckets
+/// it passed are marked with its number: while the mark is alive, a search goes on behind them.
 ///
 /// Memory: 64 bytes for each 15 * load ids. Complexity: expected constant. Nothing is allocated after construction.
 class AgingIndex {
@@ -55,43 +56,58 @@ class AgingIndex {
     const std::uint32_t wanted = fingerprint(hash);
     Place place{hash, 0, ways, 0, false};
     for (std::uint32_t at = buckets_.home(hash);; at = buckets_.after(at)) {
-      const Scan scan = look(buckets_[at], wanted);
-      for (std::uint32_t match = scan.match; match != 0; match &= match - 1) {
+      const IndexBucket& bucket = buckets_[at];
+      for (std::uint32_t match = matching_ways(bucket, print_mask_, wanted); match != 0; match &= match - 1) {
         const auto way = static_cast<std::uint32_t>(std::countr_zero(match));
-        const std::uint32_t age = age_of(buckets_[at].entries[way]);
-        if (is(age)) {
+        if (const std::uint32_t age = age_of(bucket.entries[way]); age < capacity_ && is(age)) {
           return {hash, at, way, age, true};
         }
       }
-      if (place.way == ways && scan.free != 0) {
+      if (place.way == ways) {
         place.bucket = at;
-        place.way = static_cast<std::uint32_t>(std::countr_zero(scan.free));
+        place.way = free_way(bucket);
       }
-      if (!scan.goes_on) [[likely]] {
-        if (place.way == ways) {
-          place.bucket = at;
-        }
+      if (!alive(bucket.mark())) [[likely]] {
         return place;
       }
     }
   }
 
-  /// Calls `look(age)` for each entry of the id's own bucket that has its fingerprint: a hint of what a `find` will ask for.
-  template <class Look>
-  void hint(std::uint64_t hash, Look&& looks) const noexcept {
+  /// Calls `looks(age)` for each entry of the id's own bucket that has its fingerprint: a hint of what a `find` will ask for.
+  template <class Looks>
+  void hint(std::uint64_t hash, Looks&& looks) const noexcept {
     const IndexBucket& bucket = buckets_[buckets_.home(hash)];
-    for (std::uint32_t match = look(bucket, fingerprint(hash)).match; match != 0; match &= match - 1) {
-      looks(age_of(bucket.entries[static_cast<std::size_t>(std::countr_zero(match))]));
+    for (std::uint32_t match = matching_ways(bucket, print_mask_, fingerprint(hash)); match != 0; match &= match - 1) {
+      if (const std::uint32_t age = age_of(bucket.entries[static_cast<std::size_t>(std::countr_zero(match))]); age < capacity_) {
+        looks(age);
+      }
     }
+  }
+
+  /// Gives the next number to an id that is plainly new: nothing in its own bucket looks like it, and there is room. False, and nothing
+  /// changed, where that takes a closer look: the path of nearly every new id, kept short.
+  [[nodiscard]] bool insert_plain(std::uint64_t hash) noexcept {
+    IndexBucket& bucket = buckets_[buckets_.home(hash)];
+    const std::uint32_t print = fingerprint(hash);
+    const std::uint32_t mark = bucket.mark();
+    std::uint32_t& turn = bucket.entries[mark & turn_mask];
+    if (matching_ways(bucket, print_mask_, print) != 0 || alive(mark) || alive(turn)) [[unlikely]] {
+      return false;
+    }
+    turn = (newest_ + 1) | print;
+    bucket.mark() = next_turn(mark);
+    take_number();
+    return true;
   }
 
   /// Gives the next number to an id that was not found. Requires: no number was given out or entry expired since.
   void insert(Place place) noexcept {
-    while (place.way == ways) {  // the bucket is full: go on until one is not
+    while (place.way == ways) [[unlikely]] {  // the bucket is full: go on until one is not
       place.bucket = buckets_.after(place.bucket);
-      const Scan scan = look(buckets_[place.bucket], 0);
-      place.way = scan.free != 0 ? static_cast<std::uint32_t>(std::countr_zero(scan.free)) : ways;
+      place.way = free_way(buckets_[place.bucket]);
     }
+    std::uint32_t& mark = buckets_[place.bucket].mark();
+    mark = next_turn((mark & ~turn_mask) | place.way);
     write(place);
   }
   /// Gives the next number to an entry that was found, instead of its own.
@@ -104,68 +120,49 @@ class AgingIndex {
  private:
   static constexpr std::uint32_t ways = IndexBucket::ways;
 
-  struct Scan {
-    std::uint32_t match;  ///< ways that are alive and have the fingerprint
-    std::uint32_t free;   ///< ways that have expired
-    bool goes_on;
-  };
+  static constexpr std::uint32_t turn_mask = 15;  ///< in a mark: the way that is given out next
 
-  /// Eight times the capacity, so that the sweep is rare, where at least eight bits are left for the fingerprint; never less than one and
-  /// a half.
+  /// Four times the capacity, so that the sweep is rare, where at least ten bits are left for the fingerprint; never less than one and a half.
   static constexpr unsigned number_bits(std::size_t capacity) noexcept {
     const auto least = static_cast<unsigned>(std::bit_width(capacity + std::max<std::size_t>(capacity / 2, 1024)));
-    return std::max(least, std::min(24U, static_cast<unsigned>(std::bit_width(capacity * 8))));
+    return std::max(least, std::min(22U, static_cast<unsigned>(std::bit_width(capacity * 4))));
   }
 
   [[nodiscard]] std::uint32_t fingerprint(std::uint64_t hash) const noexcept { return static_cast<std::uint32_t>(hash) & print_mask_; }
   [[nodiscard]] std::uint32_t age_of(std::uint32_t entry) const noexcept { return (newest_ - entry) >> print_bits_; }
+  [[nodiscard]] bool alive(std::uint32_t entry) const noexcept { return newest_ - entry < limit_; }
   [[nodiscard]] std::uint32_t expired() const noexcept { return newest_ - print_mask_ - limit_; }
+  [[nodiscard]] static std::uint32_t next_turn(std::uint32_t mark) noexcept { return (mark & turn_mask) == ways - 1 ? mark & ~turn_mask : mark + 1; }
 
-  [[nodiscard]] Scan look(const IndexBucket& bucket, std::uint32_t wanted) const noexcept {
-#if defined(__SSE2__)
-    // An age is below the capacity: the newest number less the entry's, in the high bits; ones below it, so that no fingerprint borrows.
-    // Both sides are moved by half the range, because there is only a signed comparison.
-    constexpr std::uint32_t half = 0x80000000;
-    const __m128i newest = all_lanes(newest_ + half);
-    const __m128i limit = all_lanes(limit_ + half);
-    const __m128i mask = all_lanes(print_mask_);
-    const __m128i print = all_lanes(wanted);
-    __m128i alive[4];
-    __m128i match[4];
-    for (std::size_t i = 0; i < 4; ++i) {
-      const __m128i four = four_lanes(bucket, i);
-      alive[i] = _mm_cmpgt_epi32(limit, _mm_sub_epi32(newest, four));
-      match[i] = _mm_and_si128(alive[i], _mm_cmpeq_epi32(_mm_and_si128(four, mask), print));
+  /// The way whose turn it is; another where that is alive still, having been kept or its turn having come early; `ways` where all are.
+  [[nodiscard]] std::uint32_t free_way(const IndexBucket& bucket) const noexcept {
+    std::uint32_t way = bucket.mark() & turn_mask;
+    if (alive(bucket.entries[way])) [[unlikely]] {
+      for (way = 0; way < ways && alive(bucket.entries[way]); ++way) {
+      }
     }
-    const std::uint32_t living = lane_bits(alive);
-    return {lane_bits(match) & 0x7fff, ~living & 0x7fff, (living & 0x8000) != 0};
-#else
-    Scan scan{0, 0, age_of(bucket.mark()) < capacity_};
-    for (std::uint32_t way = 0; way < ways; ++way) {
-      const bool alive = age_of(bucket.entries[way]) < capacity_;
-      scan.match |= static_cast<std::uint32_t>(alive && (bucket.entries[way] & print_mask_) == wanted) << way;
-      scan.free |= static_cast<std::uint32_t>(!alive) << way;
-    }
-    return scan;
-#endif
+    return way;
   }
 
   void write(const Place& place) noexcept {
     for (std::uint32_t passed = buckets_.home(place.hash); passed != place.bucket; passed = buckets_.after(passed)) {
-      buckets_[passed].mark() = newest_ + 1;
+      buckets_[passed].mark() = (newest_ + 1) | (buckets_[passed].mark() & turn_mask);
     }
     buckets_[place.bucket].entries[place.way] = (newest_ + 1) | fingerprint(place.hash);  // the next number: the ones below the newest carry over
+    take_number();
+  }
+  void take_number() noexcept {
     newest_ += print_mask_ + 1;
-    if (--until_sweep_ == 0) {
+    if (--until_sweep_ == 0) [[unlikely]] {
       sweep();
     }
   }
 
-  void sweep() noexcept {
+  [[gnu::noinline]] void sweep() noexcept {
     until_sweep_ = sweep_every_;
     for (std::uint32_t& entry : buckets_[swept_].entries) {
       if (age_of(entry) > capacity_) {
-        entry = expired();
+        entry = expired() | (entry & turn_mask);
       }
     }
     swept_ = buckets_.after(swept_);

@@ -6,11 +6,11 @@
 #include <span>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "pulse/concept/dedup.hpp"
 #include "pulse/dedup/aging_index.hpp"
 #include "pulse/dedup/seeded_hash.hpp"
+#include "pulse/detail/big_vector.hpp"
 
 namespace pulse {
 
@@ -35,7 +35,7 @@ class FifoWindow {
 
   /// Errors: std::invalid_argument for a capacity outside 1..max_capacity.
   explicit FifoWindow(std::size_t capacity = default_capacity, std::uint64_t seed = detail::SeededHash::random_seed())
-      : hash_(seed), ring_(checked(capacity)), states_(capacity / 32 + 1, 0), index_(capacity) {}
+      : hash_(seed), ring_(checked(capacity)), states_(capacity / 32 + 1, 0), index_(capacity), capacity_(static_cast<std::uint32_t>(capacity)) {}
 
   Claim claim(EventId id) noexcept {
     lease_type ignored;
@@ -54,8 +54,11 @@ class FifoWindow {
         hashes[i] = hash_(ids[i]);
         index_.prefetch(hashes[i]);
       }
-      for (std::size_t i = 0; i < count; ++i) {
-        index_.hint(hashes[i], [this](std::uint32_t age) { __builtin_prefetch(&ring_[slot_of(age)]); });
+      if (expected_ > 0) {  // a duplicate looks at the ring, too
+        --expected_;
+        for (std::size_t i = 0; i < count; ++i) {
+          index_.hint(hashes[i], [this](std::uint32_t age) { __builtin_prefetch(&ring_[slot_of(age)]); });
+        }
       }
       lease_type ignored;
       for (std::size_t i = 0; i < count; ++i) {
@@ -68,13 +71,13 @@ class FifoWindow {
   }
 
   void commit(lease_type lease) noexcept {
-    set_state(lease.slot, done);
+    change_state(lease.slot, leased, done);
     --leased_;
   }
   void release(lease_type lease) noexcept {
     const EventId id = ring_[lease.slot];
     index_.erase(index_.find(hash_(id), [&](std::uint32_t age) { return slot_of(age) == lease.slot; }));
-    set_state(lease.slot, nothing);
+    change_state(lease.slot, leased, nothing);
     --leased_;
     --size_;
   }
@@ -93,7 +96,7 @@ class FifoWindow {
   void prefetch(EventId id) const noexcept { index_.prefetch(hash_(id)); }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] std::size_t capacity() const noexcept { return ring_.size(); }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   /// What it holds in memory, this object aside.
   [[nodiscard]] std::size_t bytes() const noexcept { return ring_.size() * sizeof(EventId) + states_.size() * sizeof(std::uint64_t) + index_.bytes(); }
 
@@ -112,56 +115,62 @@ class FifoWindow {
   }
 
   Claim claim_hashed(EventId id, std::uint64_t hash, lease_type& lease) noexcept {
-    const detail::AgingIndex::Place place = find(id, hash);
+    const State before = state(next_);
+    if (before != leased && index_.insert_plain(hash)) [[likely]] {
+      return fill(id, before, lease);
+    }
+    return look_closely(id, hash, lease);
+  }
+
+  [[gnu::noinline]] Claim look_closely(EventId id, std::uint64_t hash, lease_type& lease) noexcept {
+    detail::AgingIndex::Place place = find(id, hash);
     if (place.found) {
+      expected_ = 16;
       return state(slot_of(place.age)) == leased ? Claim::leased : Claim::done;
     }
-    State before = state(next_);
-    if (before == leased) [[unlikely]] {
-      if (leased_ == ring_.size()) {
-        return Claim::unavailable;
-      }
+    if (leased_ == capacity_) {
+      return Claim::unavailable;
+    }
+    if (state(next_) == leased) {
       do {  // a lease is older than the window: it keeps its slot for another round
         const std::uint32_t slot = next_;
         index_.renew(index_.find(hash_(ring_[slot]), [&](std::uint32_t age) { return slot_of(age) == slot; }));
         advance();
-        before = state(next_);
-      } while (before == leased);
-      return insert(id, find(id, hash), before, lease);  // the place may have been taken
+      } while (state(next_) == leased);
+      place = find(id, hash);  // it may have been taken
     }
-    return insert(id, place, before, lease);
+    index_.insert(place);
+    return fill(id, state(next_), lease);
   }
 
-  Claim insert(EventId id, const detail::AgingIndex::Place& place, State before, lease_type& lease) noexcept {
+  /// Puts an id that has entered the index into the slot whose turn it is.
+  Claim fill(EventId id, State before, lease_type& lease) noexcept {
+    change_state(next_, before, leased);
     size_ += before == done ? 0 : 1;
-    ring_[next_] = id;
-    set_state(next_, leased);
     ++leased_;
+    ring_[next_] = id;
     lease.slot = next_;
-    index_.insert(place);
     advance();
     return Claim::fresh;
   }
 
-  [[nodiscard]] std::uint32_t slot_of(std::uint32_t age) const noexcept {
-    return age < next_ ? next_ - 1 - age : next_ + static_cast<std::uint32_t>(ring_.size()) - 1 - age;
-  }
-  void advance() noexcept { next_ = next_ + 1 == ring_.size() ? 0 : next_ + 1; }
+  [[nodiscard]] std::uint32_t slot_of(std::uint32_t age) const noexcept { return age < next_ ? next_ - 1 - age : next_ + capacity_ - 1 - age; }
+  void advance() noexcept { next_ = next_ + 1 == capacity_ ? 0 : next_ + 1; }
 
   // Two bits a slot.
   [[nodiscard]] State state(std::uint32_t slot) const noexcept { return static_cast<State>(states_[slot / 32] >> (slot % 32 * 2) & 3); }
-  void set_state(std::uint32_t slot, State state) noexcept {
-    std::uint64_t& word = states_[slot / 32];
-    word = (word & ~(std::uint64_t{3} << (slot % 32 * 2))) | static_cast<std::uint64_t>(state) << (slot % 32 * 2);
-  }
+  void change_state(std::uint32_t slot, State from, State to) noexcept { states_[slot / 32] ^= static_cast<std::uint64_t>(from ^ to) << (slot % 32 * 2); }
 
+  // The counters stand apart: where two neighbours change together, g++ 12 makes one store of 16 bytes of it, which the next load of 8 waits for.
   detail::SeededHash hash_;
-  std::vector<EventId> ring_;
-  std::vector<std::uint64_t> states_;
-  detail::AgingIndex index_;
-  std::uint32_t next_ = 0;  ///< the slot that is given out next
   std::size_t size_ = 0;
-  std::size_t leased_ = 0;
+  detail::BigVector<EventId> ring_;
+  detail::BigVector<std::uint64_t> states_;
+  detail::AgingIndex index_;
+  std::uint32_t capacity_;
+  std::uint32_t next_ = 0;      ///< the slot that is given out next
+  std::uint32_t expected_ = 0;  ///< for how many batches to come duplicates are to be expected: some came lately
+  std::uint32_t leased_ = 0;
 };
 
 }  // namespace pulse

@@ -4,16 +4,18 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
+
+#include "pulse/detail/big_vector.hpp"
 
 namespace pulse::detail {
 
 /// One cache line of an index: fifteen entries, and a word about the buckets behind it.
 struct alignas(64) IndexBucket {
   static constexpr std::uint32_t ways = 15;
+  static constexpr std::uint32_t all_ways = (1U << ways) - 1;
   std::array<std::uint32_t, ways + 1> entries{};
 
   [[nodiscard]] std::uint32_t& mark() noexcept { return entries[ways]; }
@@ -45,7 +47,7 @@ class IndexBuckets {
 
  private:
   std::uint32_t count_;
-  std::vector<IndexBucket> buckets_;
+  BigVector<IndexBucket> buckets_;
 };
 
 #if defined(__SSE2__)
@@ -58,5 +60,24 @@ inline __m128i four_lanes(const IndexBucket& bucket, std::size_t which) noexcept
 }
 inline __m128i all_lanes(std::uint32_t value) noexcept { return _mm_set1_epi32(static_cast<int>(value)); }
 #endif
+
+/// The ways, as bits, whose entries are `wanted` where `mask` has ones.
+inline std::uint32_t matching_ways(const IndexBucket& bucket, std::uint32_t mask, std::uint32_t wanted) noexcept {
+#if defined(__SSE2__)
+  const __m128i masks = all_lanes(mask);
+  const __m128i all = all_lanes(wanted);
+  __m128i match[4];
+  for (std::size_t i = 0; i < 4; ++i) {
+    match[i] = _mm_cmpeq_epi32(_mm_and_si128(four_lanes(bucket, i), masks), all);
+  }
+  return lane_bits(match) & IndexBucket::all_ways;
+#else
+  std::uint32_t match = 0;
+  for (std::uint32_t way = 0; way < IndexBucket::ways; ++way) {
+    match |= static_cast<std::uint32_t>((bucket.entries[way] & mask) == wanted) << way;
+  }
+  return match;
+#endif
+}
 
 }  // namespace pulse::detail
