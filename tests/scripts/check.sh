@@ -64,8 +64,8 @@ step 'g++ 12, warnings are errors' variant gcc g++-12 -Dwerror=true
 step 'clang 19, warnings are errors' variant clang clang++-19 -Dwerror=true
 step 'address and undefined behaviour sanitizers' variant asan clang++-19 -Db_sanitize=address,undefined -Db_lundef=false -- --suite unit
 # Where there are threads; the programs that count allocations replace operator new, which this sanitizer does itself.
-TARGETS='test_engine test_consumer test_backend test_control test_metrics test_runtime test_redis'
-step 'thread sanitizer' variant tsan clang++-19 -Db_sanitize=thread -Db_lundef=false -Dexamples=false -- engine consumer backend control metrics runtime redis
+TARGETS='test_dedup_threads test_engine test_consumer test_backend test_control test_metrics test_runtime test_redis'
+step 'thread sanitizer' variant tsan clang++-19 -Db_sanitize=thread -Db_lundef=false -Dexamples=false -- dedup_threads engine consumer backend control metrics runtime redis
 TARGETS=
 step 'format' format
 step 'tidy' tidy

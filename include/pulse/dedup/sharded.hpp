@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "pulse/concept/dedup.hpp"
+#include "pulse/dedup/inner_lease.hpp"
+#include "pulse/dedup/seeded_hash.hpp"
+#include "pulse/dedup/shard_lock.hpp"
+
+namespace pulse {
+
+/// Makes a strategy of one thread one of many: each id belongs to one of several shards, and each shard is an `S` behind a lock of its own,
+/// on cache lines of its own. Contract page: docs/reference/dedup/sharded.md
+///
+/// What `S` promises holds per shard. `Sharded(capacity)` gives each shard its part and six standard deviations more, because ids fall
+/// unevenly: so an id that `S{capacity}` would still know is forgotten with a probability below 10^-8. A shard whose every place is leased
+/// answers `unavailable` though others have room. Which shard an id belongs to depends on a secret seed: nobody can aim at one.
+///
+/// Complexity: that of S, a hash and an uncontended lock. A batch takes each lock once. Thread safety: any thread may call anything at
+/// any time, except moving and destroying.
+template <Dedup S>
+class Sharded : public detail::Wraps<S> {
+ public:
+  static constexpr bool concurrent = true;
+  static constexpr std::size_t default_shards = 32;
+  static constexpr std::size_t max_shards = 65536;
+  struct lease_type {
+    std::uint32_t shard = 0;
+    detail::inner_lease<S> inner{};
+  };
+
+  /// Requires: 1 <= shards <= max_shards. Errors: std::invalid_argument for a count outside, and what S says of its capacity.
+  explicit Sharded(std::size_t capacity, std::size_t shards = default_shards, std::uint64_t seed = detail::SeededHash::random_seed())
+    requires(std::constructible_from<S, std::size_t> && !DurableDedup<S>)
+      : Sharded(shards, [part = part_of(capacity, checked(shards))](std::size_t) { return S{part}; }, seed) {}
+
+  /// The shards that `make(index)` gives. A strategy that outlives the process finds an id again in the shard where it left it: it needs
+  /// the same count and the same seed at each start.
+  template <std::invocable<std::size_t> Make>
+  Sharded(std::size_t shards, Make&& make, std::uint64_t seed) : hash_(seed) {
+    shards_.reserve(checked(shards));
+    for (std::size_t i = 0; i < shards; ++i) {
+      shards_.push_back(std::make_unique<Shard>(make, i));
+    }
+  }
+
+  Claim claim(EventId id) {
+    Shard& shard = *shards_[shard_of(id)];
+    const Lock lock{shard};
+    return shard.strategy.claim(id);
+  }
+  Claim claim(EventId id, lease_type& lease) {
+    lease.shard = shard_of(id);
+    Shard& shard = *shards_[lease.shard];
+    const Lock lock{shard};
+    return detail::claim_inner(shard.strategy, id, lease.inner);
+  }
+
+  /// A batch, equal to one by one in order; `leases` may be empty. Requires: claims, and leases if any, are as many as ids.
+  void claim(std::span<const EventId> ids, std::span<Claim> claims, std::span<lease_type> leases = {}) {
+    for (std::size_t from = 0; from < ids.size(); from += together) {
+      const std::size_t count = ids.size() - from < together ? ids.size() - from : together;
+      claim_together(ids.subspan(from, count), claims.subspan(from, count), leases.empty() ? leases : leases.subspan(from, count));
+    }
+  }
+
+  void commit(EventId id) {
+    of(id, [&](S& strategy) { strategy.commit(id); });
+  }
+  void release(EventId id) {
+    of(id, [&](S& strategy) { strategy.release(id); });
+  }
+  void commit(const lease_type& lease) {
+    Shard& shard = *shards_[lease.shard];
+    const Lock lock{shard};
+    shard.strategy.commit(lease.inner);
+  }
+  void release(const lease_type& lease) {
+    Shard& shard = *shards_[lease.shard];
+    const Lock lock{shard};
+    shard.strategy.release(lease.inner);
+  }
+
+  void prefetch(EventId id) const noexcept
+    requires PrefetchingDedup<S>
+  {
+    shards_[shard_of(id)]->strategy.prefetch(id);
+  }
+
+  /// Takes the locks in turn: while others claim, it is a size that the strategy had in parts. Complexity: linear in the shards.
+  [[nodiscard]] std::size_t size() const {
+    return sum([](const S& strategy) { return strategy.size(); });
+  }
+  [[nodiscard]] std::size_t capacity() const
+    requires requires(const S& strategy) { strategy.capacity(); }
+  {
+    return sum([](const S& strategy) { return strategy.capacity(); });
+  }
+  [[nodiscard]] std::size_t bytes() const
+    requires requires(const S& strategy) { strategy.bytes(); }
+  {
+    return sum([](const S& strategy) { return strategy.bytes(); }) + shards_.size() * (sizeof(Shard) + sizeof(shards_[0]));
+  }
+  [[nodiscard]] std::size_t shards() const noexcept { return shards_.size(); }
+
+  /// Calls `visit(strategy)` for each shard in turn, under its lock: for what S can do beyond a Dedup.
+  template <class Visit>
+  void each(Visit&& visit) {
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+      const Lock lock{*shard};
+      visit(shard->strategy);
+    }
+  }
+
+ private:
+  static constexpr std::size_t together = 32;
+
+  struct alignas(128) Shard {  // two lines: processors fetch them in pairs
+    template <class Make>
+    Shard(Make& make, std::size_t index) : strategy(make(index)) {}
+    detail::ShardLock lock;
+    S strategy;
+  };
+
+  struct Lock {
+    explicit Lock(Shard& locked) noexcept : shard(locked) { shard.lock.lock(); }
+    ~Lock() { shard.lock.unlock(); }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+    Shard& shard;
+  };
+
+  static std::size_t checked(std::size_t shards) {
+    if (shards < 1 || shards > max_shards) {
+      throw std::invalid_argument("Sharded: the count of shards is " + std::to_string(shards) + ": allowed are 1 to " + std::to_string(max_shards));
+    }
+    return shards;
+  }
+  /// The ids of a window fall on the shards by chance: a shard's share is about normal with the deviation of its root.
+  static std::size_t part_of(std::size_t capacity, std::size_t shards) {
+    if (capacity == 0 || shards == 1) {
+      return capacity;
+    }
+    const double mean = static_cast<double>(capacity) / static_cast<double>(shards);
+    const auto part = static_cast<std::size_t>(mean + 6 * std::sqrt(mean)) + 4;
+    return part < capacity ? part : capacity;
+  }
+
+  [[nodiscard]] std::uint32_t shard_of(EventId id) const noexcept { return static_cast<std::uint32_t>((hash_(id) >> 32) * shards_.size() >> 32); }
+
+  template <class Do>
+  void of(EventId id, Do&& what) {
+    Shard& shard = *shards_[shard_of(id)];
+    const Lock lock{shard};
+    what(shard.strategy);
+  }
+  template <class Of>
+  [[nodiscard]] std::size_t sum(Of&& of_one) const {
+    std::size_t total = 0;
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+      const Lock lock{*shard};
+      total += of_one(shard->strategy);
+    }
+    return total;
+  }
+
+  /// Takes what belongs to one shard out of the batch, in its order, then the next shard's.
+  void claim_together(std::span<const EventId> ids, std::span<Claim> claims, std::span<lease_type> leases) {
+    std::uint32_t shard[together];
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      shard[i] = shard_of(ids[i]);
+      if constexpr (PrefetchingDedup<S>) {
+        shards_[shard[i]]->strategy.prefetch(ids[i]);
+      }
+    }
+    EventId part_ids[together];
+    Claim part_claims[together];
+    detail::inner_lease<S> part_leases[together]{};
+    std::uint32_t position[together];
+    std::uint32_t left = ~std::uint32_t{0} >> (together - ids.size());
+    while (left != 0) {
+      const std::uint32_t current = shard[std::countr_zero(left)];
+      std::size_t count = 0;
+      for (std::uint32_t look = left; look != 0; look &= look - 1) {
+        const auto at = static_cast<std::uint32_t>(std::countr_zero(look));
+        if (shard[at] == current) {
+          position[count] = at;
+          part_ids[count++] = ids[at];
+          left &= ~(std::uint32_t{1} << at);
+        }
+      }
+      {
+        Shard& home = *shards_[current];
+        const Lock lock{home};
+        detail::claim_inner(home.strategy, std::span<const EventId>{part_ids, count}, std::span<Claim>{part_claims, count}, std::span{part_leases, count});
+      }
+      for (std::size_t i = 0; i < count; ++i) {
+        claims[position[i]] = part_claims[i];
+        if (!leases.empty()) {
+          leases[position[i]] = {current, part_leases[i]};
+        }
+      }
+    }
+  }
+
+  detail::SeededHash hash_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+};
+
+}  // namespace pulse

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "pulse/dedup/conformance.hpp"
+#include "pulse/dedup/conformance/recovery.hpp"
+#include "pulse/dedup/fifo_window.hpp"
+#include "pulse/dedup/journaled.hpp"
+#include "pulse/dedup/lru_window.hpp"
+#include "pulse/dedup/seen_set.hpp"
+#include "pulse/dedup/sharded.hpp"
+
+using pulse::Claim;
+using pulse::ErrorCode;
+using pulse::EventId;
+using pulse::FifoWindow;
+using pulse::Journal;
+using pulse::JournalDamage;
+using pulse::Journaled;
+using pulse::JournalOptions;
+
+static_assert(pulse::DurableDedup<Journaled<FifoWindow>> && !pulse::DurableDedup<FifoWindow> && Journaled<FifoWindow>::exact);
+static_assert(!std::is_constructible_v<pulse::Sharded<Journaled<FifoWindow>>, std::size_t>);  // its shards need a seed that stays
+
+namespace {
+
+EventId id(std::uint64_t n) { return {n * 0x9e3779b97f4a7c15ULL, n}; }
+
+/// A directory of its own, gone at the end.
+struct Place {
+  std::string directory;
+  Place() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "pulse-journal-XXXXXX").string();
+    directory = ::mkdtemp(pattern.data());
+  }
+  ~Place() { std::filesystem::remove_all(directory); }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  [[nodiscard]] std::string path(const std::string& name = "journal") const { return directory + "/" + name; }
+  void erase() const {
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+      std::filesystem::remove(entry);
+    }
+  }
+};
+
+Journaled<FifoWindow> opened(const std::string& path, std::size_t capacity, JournalOptions options = {}) {
+  options.path = path;
+  auto result = Journaled<FifoWindow>::open(FifoWindow{capacity, 1}, options);
+  REQUIRE_MESSAGE(result, (result ? "" : result.error().message));
+  return *std::move(result);
+}
+pulse::Error refused(const std::string& path, JournalOptions options = {}) {
+  options.path = path;
+  options.window = 1000;
+  auto result = Journal::open(options);
+  REQUIRE(!result);
+  return result.error();
+}
+
+void commit(Journaled<FifoWindow>& dedup, std::uint64_t from, std::uint64_t to) {
+  for (std::uint64_t n = from; n < to; ++n) {
+    Journaled<FifoWindow>::lease_type lease;
+    REQUIRE(dedup.claim(id(n), lease) == Claim::fresh);
+    dedup.commit(lease);
+  }
+}
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+void put_bytes(const std::string& path, const std::string& bytes) { std::ofstream{path, std::ios::binary | std::ios::trunc} << bytes; }
+
+/// What a journal of `told` ids brings back: how many of the first, or -1 where they are not the first.
+std::ptrdiff_t prefix(const std::vector<EventId>& recovered, std::uint64_t told) {
+  for (std::size_t i = 0; i < recovered.size(); ++i) {
+    if (i >= told || recovered[i] != id(i)) {
+      return -1;
+    }
+  }
+  return static_cast<std::ptrdiff_t>(recovered.size());
+}
+
+}  // namespace
+
+TEST_CASE("Journaled keeps the laws of what it journals, and those of recovery from a stop and from kill -9 at any moment") {
+  const Place place;
+  int count = 0;
+  for (const std::size_t capacity : {16U, 1000U}) {
+    const pulse::conformance::DedupLaws fifo{.window = capacity / 4, .since_claim = true, .capacity = capacity};
+    CHECK(pulse::conformance::dedup([&] { return opened(place.path(std::to_string(++count)), capacity); }, fifo) == "");
+    const auto lru = [&] { return *Journaled<pulse::LruWindow>::open(pulse::LruWindow{capacity}, {.path = place.path(std::to_string(++count))}); };
+    CHECK(pulse::conformance::dedup(lru, {.window = capacity / 4, .capacity = capacity}) == "");
+  }
+  for (const std::uint64_t sync_every : {0U, 100U}) {
+    const auto open = [&] { return opened(place.path(), 8000, {.sync_every = sync_every}); };
+    CHECK(pulse::conformance::recovery(open, [&] { place.erase(); }, {.window = 8000, .kills = 15}) == "");
+  }
+  const auto open = [&] { return *Journaled<pulse::SeenSet>::open(pulse::SeenSet{}, {.path = place.path(), .window = 500}); };
+  CHECK(pulse::conformance::recovery(open, [&] { place.erase(); }, {.window = 500, .kills = 5}) == "");
+}
+
+TEST_CASE("a journal that ends at any byte brings back the first of what it was told") {
+  const Place place;
+  {
+    auto dedup = opened(place.path(), 100);
+    commit(dedup, 0, 20);
+  }
+  const std::string whole = bytes_of(place.path());
+  for (std::size_t length = 0; length < 64 + 22 * 24; ++length) {
+    CAPTURE(length);
+    put_bytes(place.path("cut"), whole.substr(0, length));
+    auto journal = Journal::open({.path = place.path("cut"), .window = 100});
+    if (length < 64) {
+      REQUIRE(!journal);
+      REQUIRE(journal.error().code == ErrorCode::protocol);
+      continue;
+    }
+    REQUIRE(journal);
+    REQUIRE(prefix(journal->take_recovered(), 20) == static_cast<std::ptrdiff_t>(std::min<std::size_t>(20, (length - 64) / 24)));
+  }
+}
+
+TEST_CASE("a record that is torn at any byte is cut off, and what is told afterwards is kept") {
+  const Place place;
+  {
+    auto dedup = opened(place.path(), 100);
+    commit(dedup, 0, 10);
+  }
+  const std::string whole = bytes_of(place.path());
+  for (std::size_t torn = 0; torn < 24; ++torn) {
+    CAPTURE(torn);
+    std::string bytes = whole;
+    std::fill(bytes.begin() + 64 + 9 * 24 + static_cast<std::ptrdiff_t>(torn), bytes.begin() + 64 + 10 * 24, '\0');
+    put_bytes(place.path("torn"), bytes);
+    {
+      auto dedup = opened(place.path("torn"), 100);
+      REQUIRE(dedup.recovered() == (bytes == whole ? 10 : 9));
+      REQUIRE(dedup.claim(id(9)) == Claim::fresh);
+      dedup.commit(id(9));
+      commit(dedup, 10, 12);
+    }
+    auto dedup = opened(place.path("torn"), 100);
+    REQUIRE(dedup.recovered() == 12);
+  }
+}
+
+TEST_CASE("a byte that is changed anywhere is an error, or cuts off the last record, and never brings back what was not told") {
+  const Place place;
+  {
+    auto dedup = opened(place.path(), 100);
+    commit(dedup, 0, 12);
+  }
+  const std::string whole = bytes_of(place.path());
+  for (std::size_t at = 0; at < 64 + 14 * 24; ++at) {
+    for (const int mask : {0x01, 0x80, 0xff}) {
+      CAPTURE(at);
+      std::string bytes = whole;
+      bytes[at] = static_cast<char>(bytes[at] ^ mask);
+      put_bytes(place.path("changed"), bytes);
+      auto journal = Journal::open({.path = place.path("changed"), .window = 100});
+      const std::size_t record = at < 64 ? 0 : (at - 64) / 24;
+      if (at < 64 || record < 11 || record > 12) {
+        REQUIRE(!journal);
+        REQUIRE(journal.error().code == ErrorCode::protocol);
+        REQUIRE(bytes_of(place.path("changed")) == bytes);
+      } else {
+        REQUIRE(journal);
+        REQUIRE(prefix(journal->take_recovered(), 12) == (record == 11 ? 11 : 12));
+      }
+    }
+  }
+}
+
+TEST_CASE("a damaged middle is an error that says where, or by choice is left out") {
+  const Place place;
+  {
+    auto dedup = opened(place.path(), 100);
+    commit(dedup, 0, 50);
+  }
+  std::string bytes = bytes_of(place.path());
+  std::fill_n(bytes.begin() + 64 + 10 * 24, 3 * 24, '\0');  // a block that never got to the disk
+  put_bytes(place.path(), bytes);
+  CHECK(refused(place.path()).message == "journal " + place.path() +
+                                             ": record 11 (byte 304) is damaged, and no torn end: 37 whole and 0 damaged ones follow; "
+                                             "JournalDamage::keep_valid goes on with the whole ones");
+  for (int start = 0; start < 2; ++start) {  // the second time it is whole again
+    auto dedup = opened(place.path(), 100, {.on_damage = start == 0 ? JournalDamage::keep_valid : JournalDamage::refuse});
+    CHECK(dedup.recovered() == 47);
+    for (std::uint64_t n = 0; n < 50; ++n) {
+      CHECK(dedup.claim(id(n)) == (n >= 10 && n < 13 ? Claim::fresh : Claim::done));
+    }
+  }
+}
+
+TEST_CASE("what is no journal, or one of another version or seed, is refused in words, and no error leaves an empty window") {
+  const Place place;
+  put_bytes(place.path(), "");
+  CHECK(refused(place.path()).message ==
+        "journal " + place.path() + ": has 0 bytes, its header alone takes 64: it is none, or was cut; remove it to begin anew");
+  put_bytes(place.path(), std::string(100, 'x'));
+  CHECK(refused(place.path()).message == "journal " + place.path() + ": is not a Pulse journal, or one of a machine with another byte order");
+  std::filesystem::remove(place.path());
+  {
+    auto dedup = opened(place.path(), 100, {.seed = 7});
+    commit(dedup, 0, 5);
+  }
+  const pulse::Error seed = refused(place.path(), {.seed = 8});
+  CHECK(seed.code == ErrorCode::protocol);
+  CHECK(seed.message == "journal " + place.path() + ": was made under seed 7, not 8: the ids in it are of another kind");
+  std::string bytes = bytes_of(place.path());
+  bytes[8] = 2;
+  put_bytes(place.path(), bytes);
+  CHECK(refused(place.path(), {.seed = 7}).message == "journal " + place.path() + ": is of format version 2, this program reads version 1");
+
+  CHECK(refused("").code == ErrorCode::config);
+  CHECK(refused(place.path("absent/journal")).code == ErrorCode::unavailable);
+  CHECK(Journal::open({.path = place.path("zero"), .window = 0}).error().code == ErrorCode::config);
+  CHECK(!std::filesystem::exists(place.path("zero")));
+}
+
+TEST_CASE("a second writer is kept out as long as the first one lives") {
+  const Place place;
+  {
+    auto dedup = opened(place.path(), 100);
+    CHECK(refused(place.path()).message == "journal " + place.path() + ": another writer has it open (the lock is " + place.path() + ".lock)");
+    auto moved = std::move(dedup);
+    CHECK(refused(place.path()).code == ErrorCode::unavailable);
+  }
+  CHECK(Journal::open({.path = place.path(), .window = 100}));
+}
+
+TEST_CASE("checkpoints keep the file bounded and the window whole, over many of them and over starts between") {
+  const Place place;
+  constexpr std::uint64_t window = 3000;
+  std::uint64_t next = 0;
+  std::uintmax_t largest = 0;
+  for (int life = 0; life < 40; ++life) {
+    auto dedup = opened(place.path(), window, {.sync_every = life % 2 == 0 ? 0U : 1000U});
+    CHECK(dedup.recovered() >= std::min(next, window));
+    for (std::uint64_t back = 1; back <= std::min(next, window); ++back) {
+      REQUIRE(dedup.claim(id(next - back)) == Claim::done);
+    }
+    const std::uint64_t more = 1000 + static_cast<std::uint64_t>(life) * 517 % 4000;
+    commit(dedup, next, next + more);
+    next += more;
+    largest = std::max(largest, std::filesystem::file_size(place.path()));
+  }
+  CHECK(next > 5 * (16384 + window));
+  CHECK(largest <= 24 * (16384 + window) + (1 << 18));
+  CHECK(!std::filesystem::exists(place.path("next")));
+}
+
+TEST_CASE("a checkpoint that is shorter than it says, or was never finished, is damage and no empty window") {
+  const Place place;
+  {
+    auto dedup = opened(place.path(), 1000);
+    commit(dedup, 0, 20'000);  // beyond 16384 + 1000: a checkpoint has taken the place
+  }
+  const std::string bytes = bytes_of(place.path());
+  put_bytes(place.path(), bytes.substr(0, 64 + 24 * 500));
+  CHECK(refused(place.path()).message.find("a checkpoint of 1000 records ends here") != std::string::npos);
+  std::string zeros = bytes;
+  std::fill(zeros.begin() + 64, zeros.end(), '\0');
+  put_bytes(place.path(), zeros);
+  CHECK(refused(place.path()).code == ErrorCode::protocol);
+  pulse::detail::JournalHeader header{.base = pulse::detail::JournalHeader::unfinished};
+  header.check = header.right_check();
+  put_bytes(place.path(), std::string(reinterpret_cast<const char*>(&header), sizeof header) + std::string(1000, '\0'));
+  CHECK(refused(place.path()).message.find("never got whole to the disk") != std::string::npos);
+}
+
+TEST_CASE("a smaller or larger window takes over what is there") {
+  const Place place;
+  {
+    auto dedup = opened(place.path(), 20'000);
+    commit(dedup, 0, 50'000);
+  }
+  for (const std::uint64_t window : {100U, 20'000U, 5'000U}) {
+    auto dedup = opened(place.path(), window);
+    CHECK(dedup.claim(id(49'999)) == Claim::done);
+    CHECK(dedup.claim(id(49'950)) == Claim::done);
+  }
+}
+
+TEST_CASE("a checkpoint left half made by a crash is ignored") {
+  const Place place;
+  {
+    auto dedup = opened(place.path(), 1000);
+    commit(dedup, 0, 100);
+  }
+  put_bytes(place.path() + ".next", "half a checkp");
+  auto dedup = opened(place.path(), 1000);
+  CHECK(dedup.recovered() == 100);
+  CHECK(!std::filesystem::exists(place.path() + ".next"));
+}
+
+TEST_CASE("where the file cannot grow, new ids are unavailable, known ones are answered, and it goes on when it can") {
+  const Place place;
+  auto dedup = opened(place.path(), 100'000);
+  commit(dedup, 0, 100);
+  ::rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, SIG_IGN);
+  ::rlimit small = before;
+  small.rlim_cur = 1 << 18;
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  std::uint64_t n = 100;
+  Journaled<FifoWindow>::lease_type lease;
+  Claim answer{};
+  for (; (answer = dedup.claim(id(n), lease)) == Claim::fresh && n < 50'000; ++n) {
+    dedup.commit(lease);
+  }
+  CHECK(answer == Claim::unavailable);
+  CHECK(n > 10'000);
+  CHECK(dedup.claim(id(n - 1)) == Claim::done);
+  CHECK(!dedup.journal().status());
+  CHECK(dedup.journal().status().error().message.find("cannot grow: File too large") != std::string::npos);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  CHECK(dedup.claim(id(n), lease) == Claim::fresh);
+  dedup.commit(lease);
+  CHECK(dedup.journal().status());
+  CHECK(dedup.flush());
+}
+
+TEST_CASE("many leases at once end behind the limit of the file, and nothing of theirs is lost") {
+  const Place place;
+  std::vector<Journaled<FifoWindow>::lease_type> leases(15'000);
+  {
+    auto dedup = opened(place.path(), 20'000, {.window = 1000});
+    commit(dedup, 20'000, 30'000);
+    for (std::uint64_t n = 0; n < leases.size(); ++n) {
+      REQUIRE(dedup.claim(id(n), leases[n]) == Claim::fresh);
+    }
+    for (const auto& lease : leases) {
+      dedup.commit(lease);
+    }
+    commit(dedup, 40'000, 40'100);
+  }
+  auto dedup = opened(place.path(), 20'000, {.window = 1000});
+  CHECK(dedup.claim(id(40'099)) == Claim::done);
+  for (std::uint64_t n = 15'000 - 900; n < 15'000; ++n) {
+    REQUIRE(dedup.claim(id(n)) == Claim::done);
+  }
+}
+
+TEST_CASE("the bytes of a journal are pinned: one of an older Pulse stays readable") {
+  constexpr pulse::detail::JournalRecord record = pulse::detail::JournalRecord::of({0x0123456789abcdef, 0xfedcba9876543210}, 7, 9);
+  static_assert(record.check == 0x340776be68cb47dd);
+}
+
+namespace {
+/// A store with a fault: 0 keeps not every commit, 1 keeps what is leased as if it were done.
+template <int Fault>
+struct Leaky : Journaled<FifoWindow> {
+  int count = 0;
+  Claim claim(EventId event) {
+    lease_type ignored;
+    return claim(event, ignored);
+  }
+  Claim claim(EventId event, lease_type& lease) {
+    const Claim answer = Journaled::claim(event, lease);
+    if (Fault == 1 && answer == Claim::fresh) {
+      Journaled::commit(lease);
+    }
+    return answer;
+  }
+  void commit(EventId event) { Journaled::commit(event); }
+  void commit(const lease_type& lease) {
+    if (Fault == 0) {
+      ++count % 100 == 0 ? Journaled::release(lease) : Journaled::commit(lease);
+    }
+  }
+  void release(EventId event) { Journaled::release(event); }
+  void release(const lease_type& lease) {
+    if (Fault == 0) {
+      Journaled::release(lease);
+    }
+  }
+};
+}  // namespace
+
+TEST_CASE("the kit catches what recovers wrongly") {
+  const Place place;
+  const auto erase = [&] { place.erase(); };
+  const pulse::conformance::RecoveryLaws laws{.window = 500, .kills = 5};
+  CHECK(pulse::conformance::recovery([&] { return Leaky<0>{opened(place.path(), 500)}; }, erase, laws) ==
+        "recovery: what was committed is done after a start (seed 1)");
+  CHECK(pulse::conformance::recovery([&] { return Leaky<1>{opened(place.path(), 5000)}; }, erase, laws) ==
+        "recovery: what was not committed is fresh after a start (seed 1)");
+  CHECK(pulse::conformance::recovery([&] { return opened(place.path(), 300); }, erase, laws) == "recovery: what was committed is done after a start (seed 1)");
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <memory>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "pulse/dedup/conformance.hpp"
+#include "pulse/dedup/fifo_window.hpp"
+#include "pulse/dedup/lru_window.hpp"
+#include "pulse/dedup/seen_set.hpp"
+#include "pulse/dedup/sharded.hpp"
+
+using pulse::Claim;
+using pulse::EventId;
+using pulse::FifoWindow;
+using pulse::Sharded;
+
+static_assert(pulse::ConcurrentDedup<Sharded<FifoWindow>> && !pulse::ConcurrentDedup<FifoWindow>);
+static_assert(pulse::BatchLeasingDedup<Sharded<FifoWindow>> && pulse::PrefetchingDedup<Sharded<FifoWindow>>);
+static_assert(Sharded<FifoWindow>::exact && !Sharded<FifoWindow>::shared && !pulse::LossAllowed<Sharded<FifoWindow>>);
+
+namespace {
+
+struct Lossy : FifoWindow {
+  using FifoWindow::FifoWindow;
+  static constexpr bool exact = false;
+};
+static_assert(!Sharded<Lossy>::exact && !pulse::LossAllowed<Sharded<Lossy>>);
+static_assert(pulse::LossAllowed<Sharded<pulse::AllowLoss<Lossy>>> && pulse::LossAllowed<pulse::AllowLoss<Sharded<Lossy>>>);
+
+/// Kept by no thread but one at a time, or it says so.
+struct Watched : FifoWindow {
+  using FifoWindow::claim;
+  using FifoWindow::FifoWindow;
+  static inline std::atomic<int> meetings{0};
+  std::unique_ptr<std::atomic<int>> inside = std::make_unique<std::atomic<int>>(0);
+  Claim claim(EventId id, lease_type& lease) {
+    meetings += inside->fetch_add(1) == 0 ? 0 : 1;
+    const Claim answer = FifoWindow::claim(id, lease);
+    inside->fetch_sub(1);
+    return answer;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Sharded keeps the laws of what it shards, for any count of shards, and those of threads") {
+  for (const std::size_t shards : {1U, 2U, 3U, 16U, 61U}) {
+    for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+      CAPTURE(shards);
+      const Sharded<FifoWindow> one{2000, shards};
+      const pulse::conformance::DedupLaws fifo{.window = 1000, .since_claim = true, .capacity = one.capacity(), .seed = seed, .leases = 700};
+      CHECK(pulse::conformance::dedup([&] { return Sharded<FifoWindow>{2000, shards, seed}; }, fifo) == "");
+      const Sharded<pulse::LruWindow> other{2000, shards};
+      const pulse::conformance::DedupLaws lru{.window = 1000, .capacity = other.capacity(), .seed = seed, .leases = 700};
+      CHECK(pulse::conformance::dedup([&] { return Sharded<pulse::LruWindow>{2000, shards, seed}; }, lru) == "");
+    }
+  }
+}
+
+TEST_CASE("Sharded takes a strategy that has neither batches nor leases") {
+  const auto make = [] { return Sharded<pulse::SeenSet>{8, [](std::size_t) { return pulse::SeenSet{}; }, 1}; };
+  CHECK(pulse::conformance::dedup(make, {.window = 500}) == "");
+}
+
+TEST_CASE("a window that is sharded holds what one that is not holds") {
+  constexpr std::uint64_t window = 100'000;
+  Sharded<FifoWindow> sharded{window, 32};
+  for (std::uint64_t n = 0; n < 3 * window; ++n) {
+    Sharded<FifoWindow>::lease_type lease;
+    REQUIRE(sharded.claim({n * 0x9e3779b97f4a7c15ULL, n}, lease) == Claim::fresh);
+    sharded.commit(lease);
+  }
+  std::uint64_t forgotten = 0;
+  for (std::uint64_t n = 2 * window + 1; n < 3 * window; ++n) {
+    forgotten += sharded.claim({n * 0x9e3779b97f4a7c15ULL, n}) == Claim::done ? 0U : 1U;
+  }
+  CHECK(forgotten == 0);
+  CHECK(sharded.capacity() < window * 115 / 100);
+}
+
+TEST_CASE("no two threads are in one shard") {
+  Sharded<Watched> sharded{1000, 2};
+  std::vector<std::thread> threads;
+  for (std::uint64_t worker = 0; worker < 4; ++worker) {
+    threads.emplace_back([&sharded, worker] {
+      for (std::uint64_t n = 0; n < 50'000; ++n) {
+        Sharded<Watched>::lease_type lease;
+        if (sharded.claim({worker, n}, lease) == Claim::fresh) {
+          sharded.commit(lease);
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  CHECK(Watched::meetings == 0);
+}
+
+TEST_CASE("a count of shards out of bounds is refused with what is allowed, and so is a capacity of zero") {
+  CHECK_THROWS_WITH_AS((Sharded<FifoWindow>{100, 0}), "Sharded: the count of shards is 0: allowed are 1 to 65536", std::invalid_argument);
+  CHECK_THROWS_AS((Sharded<FifoWindow>{100, 65537}), std::invalid_argument);
+  CHECK_THROWS_AS((Sharded<FifoWindow>{0, 4}), std::invalid_argument);
+}
