@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <stdexcept>
+#include <type_traits>
+
+#include "pulse/dedup/conformance.hpp"
+#include "pulse/dedup/fifo_window.hpp"
+#include "pulse/dedup/lru_window.hpp"
+#include "pulse/dedup/no_dedup.hpp"
+#include "pulse/dedup/seen_set.hpp"
+#include "pulse/dedup/sharded.hpp"
+#include "pulse/dedup/tiered.hpp"
+
+using pulse::Claim;
+using pulse::EventId;
+using pulse::FifoWindow;
+using pulse::Tiered;
+
+namespace {
+
+/// A filter that takes every `Every`-th new id for a known one, and so would lose it.
+template <std::uint64_t Every>
+struct Lossy : FifoWindow {
+  using FifoWindow::FifoWindow;
+  static constexpr bool exact = false;
+  Claim claim(EventId id) {
+    lease_type ignored;
+    return claim(id, ignored);
+  }
+  Claim claim(EventId id, lease_type& lease) {
+    const Claim answer = FifoWindow::claim(id, lease);
+    if (answer == Claim::fresh && (id.low * 0x9e3779b97f4a7c15ULL >> 20) % Every == 0) {
+      FifoWindow::release(lease);
+      return id.low % 2 == 0 ? Claim::done : Claim::leased;
+    }
+    return answer;
+  }
+};
+/// A filter that is always wrong: it takes everything for known.
+struct Liar : pulse::NoDedup {
+  static constexpr bool exact = false;
+  static constexpr Claim claim(EventId) noexcept { return Claim::done; }
+};
+
+/// An exact strategy that counts how often it is asked to search.
+struct Store : FifoWindow {
+  using FifoWindow::FifoWindow;
+  int searches = 0;
+  Claim claim(EventId id) {
+    ++searches;
+    return FifoWindow::claim(id);
+  }
+  Claim claim(EventId id, lease_type& lease) {
+    ++searches;
+    return FifoWindow::claim(id, lease);
+  }
+  Claim claim_new(EventId id, lease_type& lease) { return FifoWindow::claim(id, lease); }
+};
+static_assert(pulse::requirement::DedupClaimNew<Store> && !pulse::requirement::DedupClaimNew<FifoWindow>);
+
+using Window = Tiered<Lossy<7>, FifoWindow>;
+static_assert(Window::exact && pulse::assert_dedup<Window>() && !Window::shared && !Window::durable);
+static_assert(pulse::BatchLeasingDedup<Window> && pulse::PrefetchingDedup<Window>);
+static_assert(pulse::Sharded<Window>::exact);
+
+}  // namespace
+
+TEST_CASE("Tiered keeps the laws of its exact strategy behind any filter: one that is often wrong, always wrong, or knows nothing") {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    const pulse::conformance::DedupLaws laws{.window = 400, .since_claim = true, .capacity = 800, .seed = seed};
+    CHECK(pulse::conformance::dedup([] { return Window{Lossy<7>{800}, FifoWindow{800}}; }, laws) == "");
+    CHECK(pulse::conformance::dedup([] { return Tiered<Liar, FifoWindow>{Liar{}, FifoWindow{800}}; }, laws) == "");
+    CHECK(pulse::conformance::dedup([] { return Tiered<pulse::NoDedup, FifoWindow>{pulse::NoDedup{}, FifoWindow{800}}; }, laws) == "");
+    CHECK(pulse::conformance::dedup([] { return Tiered<Lossy<7>, FifoWindow>{Lossy<7>{50}, FifoWindow{800}}; }, laws) == "");
+    CHECK(pulse::conformance::dedup([] { return Tiered<Lossy<7>, pulse::SeenSet>{Lossy<7>{800}, pulse::SeenSet{}}; }, {.window = 400, .seed = seed}) == "");
+    // With claim_new the filter must not forget first: asking the strategy for what it has dropped takes places in the filter only.
+    CHECK(pulse::conformance::dedup([] { return Tiered<FifoWindow, Store>{FifoWindow{1600}, Store{800}}; }, laws) == "");
+  }
+}
+
+TEST_CASE("an exact strategy with claim_new is asked only about what the filter knows") {
+  Tiered<FifoWindow, Store> tiered{FifoWindow{1000}, Store{1000}};
+  Tiered<FifoWindow, Store>::lease_type lease;
+  for (std::uint64_t n = 0; n < 500; ++n) {
+    REQUIRE(tiered.claim({n, n}, lease) == Claim::fresh);
+    tiered.commit(lease);
+  }
+  CHECK(tiered.inner().searches == 0);
+  CHECK(tiered.claim({7, 7}) == Claim::done);
+  CHECK(tiered.inner().searches == 1);
+}
+
+TEST_CASE("a filter that is relied on and holds less is refused") {
+  CHECK_THROWS_WITH_AS((Tiered<FifoWindow, Store>{FifoWindow{99}, Store{100}}),
+                       "Tiered: the filter holds 99 ids, less than the exact strategy's 100: it must hold as many", std::invalid_argument);
+}
