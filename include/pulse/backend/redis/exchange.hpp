@@ -184,14 +184,22 @@ class RedisExchange {
     expected_.push_back({kind, stream, {}});
   }
 
-  /// A server cuts whoever lets too much output gather: then less is asked for.
-  [[nodiscard]] std::uint64_t bounded(std::size_t count) const noexcept {
-    return std::max<std::uint64_t>(1, count >> std::min(cuts_ > 1 ? cuts_ - 1 : 0U, 16U));
+  /// A server cuts whoever lets too much output gather (client-output-buffer-limit): after two cuts in a row half is asked for, and then
+  /// one more each time it goes well.
+  [[nodiscard]] std::uint64_t bounded(std::size_t count) noexcept {
+    asked_ = std::min(count, limit_);
+    return asked_;
+  }
+  void went_well() noexcept {
+    cuts_ = 0;
+    limit_ += limit_ < unlimited ? 1 : 0;
   }
 
   Error failed(Error error) {
     main_->close();
-    cuts_ += reads_ > 0 ? 1 : 0;
+    if (next_ < expected_.size() && expected_.back().kind != Kind::settled && ++cuts_ > 1) {
+      limit_ = std::max<std::size_t>(asked_ / 2, 1);
+    }
     reads_ = 0;
     blocked_until_ = {};
     expected_.clear();
@@ -256,12 +264,13 @@ class RedisExchange {
       case Kind::fresh:
         --reads_;
         blocked_until_ = {};
-        cuts_ = 0;
+        went_well();
         return inbox_.fresh(reader, [this](std::uint32_t index, EntryId id) { settling_.ack(index, id); });
       case Kind::history:
         if (!inbox_.rows(reader, due.stream, true, last, rows)) {
           return false;
         }
+        went_well();
         stream.recovering = rows >= page_ && last != EntryId::max();
         stream.recover_after = stream.recovering ? last.next() : EntryId{};
         return true;
@@ -293,7 +302,10 @@ class RedisExchange {
   std::size_t next_ = 0;
   std::size_t reads_ = 0;
   std::uint64_t page_ = 0;
-  std::uint32_t cuts_ = 0;  ///< connections lost in a row with a read under way
+  static constexpr std::size_t unlimited = 65536;
+  std::size_t limit_ = unlimited;  ///< entries to ask for at once
+  std::size_t asked_ = 0;          ///< the last time
+  std::uint32_t cuts_ = 0;         ///< connections lost in a row with a reply under way
   SteadyTime blocked_until_{};
 };
 
