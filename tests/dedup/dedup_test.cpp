@@ -10,6 +10,7 @@
 #include "pulse/dedup/lru_window.hpp"
 #include "pulse/dedup/no_dedup.hpp"
 #include "pulse/dedup/seen_set.hpp"
+#include "pulse/dedup/ttl_window.hpp"
 
 using pulse::Claim;
 using pulse::EventId;
@@ -130,6 +131,20 @@ TEST_CASE("nothing is allocated after construction") {
   }
   CHECK(allocations == before);
   CHECK(window.size() <= 1000);
+}
+
+TEST_CASE("a TtlWindow takes 25 bytes an id, and nothing after construction, whatever time does") {
+  pulse::ManualClock clock;
+  pulse::BasicTtlWindow<pulse::ManualClock> window{std::chrono::seconds{64}, 100'000, {}, clock};
+  CHECK(static_cast<double>(window.bytes()) / 100'000 <= 25);
+  const long before = allocations;
+  for (std::uint64_t n = 0; n < 300'000; ++n) {
+    (void)window.claim(id(n));
+    (n % 7 == 0) ? window.release(id(n)) : window.commit(id(n));
+    clock.advance(std::chrono::milliseconds{n == 150'000 ? 1'000'000 : 1});
+  }
+  CHECK(allocations == before);
+  CHECK(window.size() <= 100'000);
 }
 
 TEST_CASE("a capacity out of bounds is refused with what is allowed") {

@@ -4,10 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <stdexcept>
-#include <string>
 
 #include "pulse/concept/dedup.hpp"
+#include "pulse/dedup/refuse.hpp"
 #include "pulse/dedup/seeded_hash.hpp"
 #include "pulse/dedup/slot_index.hpp"
 #include "pulse/detail/big_vector.hpp"
@@ -22,7 +21,8 @@ namespace pulse {
 ///
 /// Memory: 24 bytes an id in a node, and 7.7 of index: 31.7 in all, taken at construction; nothing is allocated or rehashed afterwards.
 /// Complexity: expected constant, under a secret seed; a claim of a new id looks at two cache lines of the index, its own and that of the id
-/// it puts out, asked for together. Thread safety: one thread.
+/// it puts out, asked for together. Thread safety: one thread. Contract page:
+/// docs/reference/dedup/lru-window.md
 class LruWindow {
  public:
   static constexpr bool exact = true;
@@ -35,7 +35,7 @@ class LruWindow {
 
   /// Errors: std::invalid_argument for a capacity outside 1..max_capacity.
   explicit LruWindow(std::size_t capacity = default_capacity, std::uint64_t seed = detail::SeededHash::random_seed())
-      : hash_(seed), nodes_(checked(capacity)), index_(capacity) {}
+      : hash_(seed), nodes_(detail::checked_capacity("LruWindow", capacity, max_capacity)), index_(capacity) {}
 
   Claim claim(EventId id) noexcept {
     lease_type ignored;
@@ -114,13 +114,6 @@ class LruWindow {
     std::uint32_t next = none;
   };
   static_assert(sizeof(Node) == 24);
-
-  static std::size_t checked(std::size_t capacity) {
-    if (capacity < 1 || capacity > max_capacity) {
-      throw std::invalid_argument("LruWindow: the capacity is " + std::to_string(capacity) + ": allowed are 1 to " + std::to_string(max_capacity));
-    }
-    return capacity;
-  }
 
   [[nodiscard]] bool is_leased(std::uint32_t node) const noexcept { return nodes_[node].previous == leased; }
   [[nodiscard]] detail::SlotIndex::Place find(EventId id, std::uint64_t hash) const noexcept {
