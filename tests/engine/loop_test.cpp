@@ -133,6 +133,26 @@ TEST_CASE("field bug 16: a backend that is down is asked ever more rarely, with 
   CHECK(calls <= 80);
 }
 
+TEST_CASE("field bug 16: a claim that asks nobody does not make the pauses of a failing read short again") {
+  LoopOptions options;
+  options.error_base = 50ms;
+  options.claim_interval = 10ms;
+  Host host{options};
+  int reads = 0;
+  for (const SteadyTime end = host.now + 60s; host.now < end;) {
+    const auto action = host.loop.next(host.now);
+    if (action.step == Step::pause) {
+      host.now += action.wait;
+    } else if (action.step == Step::claim) {
+      host.loop.claimed(0, true, host.now);
+    } else {
+      ++reads;
+      CHECK(host.loop.failed(ErrorCode::unavailable, host.now));
+    }
+  }
+  CHECK(reads <= 80);
+}
+
 TEST_CASE("two consumers that lost the same server do not come back together") {
   std::vector<std::chrono::milliseconds> pauses;
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {

@@ -65,8 +65,9 @@ class Loop {
     if (resubscribe_) {
       return {Step::subscribe, {}};
     }
-    // Claiming takes turns with receiving: a long backlog of abandoned entries must not starve new ones, nor the reverse.
-    if (now >= next_claim_ && !just_claimed_) {
+    // Claiming takes turns with receiving: a long backlog of abandoned entries must not starve new ones, nor the reverse. After a failure
+    // a receive must succeed first: a claim that has nothing to ask the server for would make the pauses short again.
+    if (now >= next_claim_ && !just_claimed_ && failures_ == 0) {
       return {Step::claim, {}};
     }
     just_claimed_ = false;
