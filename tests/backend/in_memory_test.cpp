@@ -76,6 +76,7 @@ std::string laws() {
 
 }  // namespace
 
+// guarantee 1
 TEST_CASE("the in-memory backend keeps the laws") { CHECK(laws<Bytes>() == ""); }
 
 TEST_CASE("field bug 10: what every group acknowledged is freed, where asked for") {
@@ -94,6 +95,7 @@ TEST_CASE("field bug 10: what every group acknowledged is freed, where asked for
   CHECK(one.state(0)->pending == 0);
 }
 
+// guarantee 1, 5, 7: a backend that breaks a law of the contract, one for each law
 TEST_CASE("the suite catches each broken law") {
   CHECK(laws<Broken<0>>() != "");
   CHECK(laws<Broken<1>>() != "");
@@ -194,6 +196,7 @@ TEST_CASE("ids grow although the clock goes back") {
   CHECK(before < after);
 }
 
+// guarantee 9
 TEST_CASE("max_length drops the oldest") {
   pulse::ManualClock clock;
   Bytes bus{{.max_length = 3}, clock};
@@ -286,6 +289,7 @@ TEST_CASE("random commands agree with a naive model") {
   }
 }
 
+// guarantee 1
 TEST_CASE("threads: nothing published is lost, nothing acknowledged twice") {
   pulse::InMemoryBackend<std::string> bus{{.trim_acked = true}};
   constexpr int each = 5000;

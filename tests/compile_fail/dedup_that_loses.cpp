@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// guarantee 3: a strategy that loses, without consent
 // expect-error: may take a new event for a duplicate and so lose it.*pulse::AllowLoss
 #include <pulse/concept/dedup.hpp>
 

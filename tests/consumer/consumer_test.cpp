@@ -66,6 +66,7 @@ struct Fixture {
 
 }  // namespace
 
+// guarantee 1
 TEST_CASE_FIXTURE(Fixture, "handled events are done first and acknowledged after") {
   push({{{1, 0}, "a"}, {{2, 0}, "b"}});
   CHECK(drain() == "subscribe;ack 1;ack 2;");
@@ -74,6 +75,7 @@ TEST_CASE_FIXTURE(Fixture, "handled events are done first and acknowledged after
   CHECK(metrics.outcome(Outcome::success) == 2);
 }
 
+// guarantee 1
 TEST_CASE_FIXTURE(Fixture, "field bug 11: an event whose handler throws is retried, not acknowledged") {
   handler.call = [](const Note&, const pulse::DeliveryContext&) -> Verdict { throw std::runtime_error("database down"); };
   push({{{1, 0}, "a"}});
@@ -82,6 +84,7 @@ TEST_CASE_FIXTURE(Fixture, "field bug 11: an event whose handler throws is retri
   CHECK(metrics.outcome(Outcome::error) == 1);
 }
 
+// guarantee 2
 TEST_CASE_FIXTURE(Fixture, "field bug 25: a failed event's redelivery is handled, not taken for a duplicate") {
   int calls = 0;
   handler.call = [&](const Note&, const pulse::DeliveryContext&) -> Verdict {
@@ -96,6 +99,7 @@ TEST_CASE_FIXTURE(Fixture, "field bug 25: a failed event's redelivery is handled
   CHECK(calls == 2);
 }
 
+// guarantee 2
 TEST_CASE_FIXTURE(Fixture, "a duplicate is acknowledged without being handled, by the producer's id") {
   push({{{1, 0}, "a"}, {{2, 0}, "a"}});
   CHECK(drain() == "subscribe;ack 1;ack 2;");
@@ -110,6 +114,7 @@ TEST_CASE_FIXTURE(Fixture, "without a producer's id the entry's id is the key") 
   CHECK(handled == "no id a;no id b;");
 }
 
+// guarantee 2
 TEST_CASE_FIXTURE(Fixture, "field bug 17: a failover that forgets acknowledgements and moves the group back handles nothing twice") {
   push({{{1, 0}, "no id a"}, {{2, 0}, "b"}});
   push({{{1, 0}, "no id a"}, {{2, 0}, "b"}, {{3, 0}, "c"}});  // delivered as new, as if for the first time
@@ -118,6 +123,7 @@ TEST_CASE_FIXTURE(Fixture, "field bug 17: a failover that forgets acknowledgemen
   CHECK(metrics.outcome(Outcome::duplicate) == 2);
 }
 
+// guarantee 5
 TEST_CASE_FIXTURE(Fixture, "field bug 21: a redriven entry is handled although its event is done") {
   push({{{1, 0}, "a"}});
   push({{{9, 0}, "a", 1, true}});
@@ -126,6 +132,7 @@ TEST_CASE_FIXTURE(Fixture, "field bug 21: a redriven entry is handled although i
   CHECK(handled == "a;a;");  // once brought back, once only
 }
 
+// guarantee 4
 TEST_CASE_FIXTURE(Fixture, "field bug 8: what cannot be decoded goes to the dead letters before any handler, and the loop goes on") {
   push({{{1, 0}, "malformed"}, {{2, 0}, "invalid"}, {{3, 0}, "c"}});
   CHECK(drain() == "subscribe;ack 3;dead 1 (malformed: found malformed);dead 2 (invalid: found invalid);");
@@ -238,6 +245,7 @@ TEST_CASE_FIXTURE(Fixture, "field bug 2: a lost group is an error by default and
   }
 }
 
+// guarantee 6
 TEST_CASE_FIXTURE(Fixture, "field bug 12: stopping in the middle of a batch settles what is finished and leaves the rest pending") {
   handler.call = [&](const Note& note, const pulse::DeliveryContext& context) -> Verdict {
     handled += note.text + ";";
@@ -256,6 +264,7 @@ TEST_CASE_FIXTURE(Fixture, "field bug 12: stopping in the middle of a batch sett
   CHECK(backend.script->wakes == 1);
 }
 
+// guarantee 6
 TEST_CASE_FIXTURE(Fixture, "field bug 13: stop returns when the backend is gone") {
   push({{{1, 0}, "a"}});
   backend.script->settle_errors = {ErrorCode::unavailable, ErrorCode::unavailable, ErrorCode::unavailable};
@@ -338,6 +347,7 @@ TEST_CASE_FIXTURE(Fixture, "field bug 22: a loop that does not come round is not
   CHECK_FALSE(consumer().health(30s).live);
 }
 
+// guarantee 7
 TEST_CASE_FIXTURE(Fixture, "a host that beats by itself needs no thread: what it finds lost is done and not settled") {
   options.heartbeat = 10s;
   options.heartbeat_thread = false;
@@ -355,6 +365,7 @@ TEST_CASE_FIXTURE(Fixture, "a host that beats by itself needs no thread: what it
   CHECK(dedup.state.at(EventId::from_text("a")) == Claim::done);
 }
 
+// guarantee 7
 TEST_CASE_FIXTURE(Fixture, "what was lost before its turn is left to its new owner") {
   options.heartbeat = 10s;
   options.heartbeat_thread = false;
@@ -370,6 +381,7 @@ TEST_CASE_FIXTURE(Fixture, "what was lost before its turn is left to its new own
   CHECK(metrics.values.at("pulse_lease_lost_total") == 1);
 }
 
+// guarantee 1
 TEST_CASE_FIXTURE(Fixture, "a settlement that fails in the middle of a batch does not end the batch, and is said again at its end") {
   options.heartbeat = 10s;
   options.heartbeat_thread = false;

@@ -80,6 +80,7 @@ TEST_CASE_FIXTURE(Fixture, "feedback: the level becomes the provider's scale") {
   CHECK(rates.last == pulse::RateAdjustment{"ibkr", 1.0, ok, start + 2});
 }
 
+// guarantee 8
 TEST_CASE_FIXTURE(Fixture, "feedback: an older event never overrides a newer one") {
   CHECK(give("a", ok, start) == Verdict::Kind::ack);
   CHECK(give("a", hard, start - 86400) == Verdict::Kind::stale);
@@ -95,6 +96,7 @@ TEST_CASE_FIXTURE(Fixture, "feedback: the same ts again is applied again, to the
   CHECK(rates.scales == std::vector{0.0, 0.0});
 }
 
+// guarantee 8
 TEST_CASE_FIXTURE(Fixture, "feedback: the worst of several coordinators wins") {
   give("a", hard, start);
   give("b", ok, start + 1);
@@ -105,6 +107,7 @@ TEST_CASE_FIXTURE(Fixture, "feedback: the worst of several coordinators wins") {
   CHECK(rates.last.scale == 1);
 }
 
+// guarantee 8
 TEST_CASE_FIXTURE(Fixture, "feedback: a silent coordinator expires, and its old events stay stale") {
   give("a", hard, start);
   clock.advance(30s);
@@ -194,6 +197,7 @@ TEST_CASE("feedback: disabled, it acknowledges without effect") {
   CHECK(metrics.values.empty());
 }
 
+// guarantee 9
 TEST_CASE("feedback: the number of coordinators is bounded, the one not heard from for longest goes") {
   Recorder rates;
   NoMetrics metrics;

@@ -69,6 +69,7 @@ TEST_CASE_FIXTURE(Fixture, "rate: a burst, then the refill rate") {
   CHECK(drain() == 10);
 }
 
+// guarantee 8
 TEST_CASE_FIXTURE(Fixture, "rate: never more than the scaled rate over time plus the burst") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     CAPTURE(seed);
@@ -114,6 +115,7 @@ TEST_CASE_FIXTURE(Fixture, "rate: never more than the scaled rate over time plus
   }
 }
 
+// guarantee 8
 TEST_CASE_FIXTURE(Fixture, "rate: scale 0 pauses wholly, whatever is in the bucket, and scale s recovers within n / (rate * s)") {
   add({.capacity = 10, .refill_rate = 100});
   rates.apply({"p", 0.0, hard, 1});

@@ -22,7 +22,7 @@ namespace {
 
 enum class Fault {
   none,
-  marks_before_handling,  // field bug 25
+  marks_before_handling,  // the mark comes before the handler
   takes_new_for_done,
   takes_new_for_leased,
   forgets_some,
@@ -212,6 +212,7 @@ struct Half : pulse::FifoWindow {
 
 }  // namespace
 
+// guarantee 2, 9: a strategy with one fault of a list: marks early, forgets, grows, leases twice and so on
 TEST_CASE("the kit passes what is right, and names the law that a fault breaks") {
   CHECK(verdict<Fault::none>() == "");
   CHECK(verdict<Fault::marks_before_handling>() == "three states: an id that is being handled is leased (seed 1)");
@@ -251,6 +252,7 @@ TEST_CASE("the kit catches what threads do to a strategy that promises too much"
   CHECK(pulse::conformance::dedup([] { return Gap<false>{}; }, laws).starts_with("threads: "));
 }
 
+// guarantee 3: a strategy that takes more new ids for known than it says
 TEST_CASE("the kit counts what a lossy strategy takes for known, and holds it to its rate") {
   const pulse::conformance::DedupLaws laws{.window = 2000, .false_rate = 0.01};
   CHECK(pulse::conformance::dedup([] { return Lossy{100}; }, laws) == "");

@@ -33,6 +33,7 @@ TEST_CASE("SeenSet keeps the laws without a bound") {
   }
 }
 
+// guarantee 2
 TEST_CASE("LruWindow keeps the laws at every small capacity and some large") {
   for (const std::size_t capacity : {1U, 2U, 3U, 4U, 7U, 15U, 16U, 17U, 31U, 32U, 33U, 100U, 1000U, 4096U}) {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
@@ -113,6 +114,7 @@ TEST_CASE("an LruWindow takes 32 bytes an id, and is exact where its buckets run
   CHECK(window.claim(id(capacity * 4 - 1)) == Claim::fresh);
 }
 
+// guarantee 2
 TEST_CASE("field bug 25: a failed event's redelivery is fresh, a handled one's is not") {
   pulse::LruWindow window{8, 1};
   CHECK(window.claim(id(1)) == Claim::fresh);
@@ -122,6 +124,7 @@ TEST_CASE("field bug 25: a failed event's redelivery is fresh, a handled one's i
   CHECK(window.claim(id(1)) == Claim::done);
 }
 
+// guarantee 9
 TEST_CASE("nothing is allocated after construction") {
   pulse::LruWindow window{1000};
   const long before = allocations;
@@ -147,6 +150,7 @@ TEST_CASE("a TtlWindow takes 25 bytes an id, and nothing after construction, wha
   CHECK(window.size() <= 100'000);
 }
 
+// guarantee 9
 TEST_CASE("a capacity out of bounds is refused with what is allowed") {
   CHECK_THROWS_WITH_AS(pulse::LruWindow{0}, "LruWindow: the capacity is 0: allowed are 1 to 134217728", std::invalid_argument);
 }
@@ -165,6 +169,7 @@ TEST_CASE("ids that collide under one seed do not under another") {
   CHECK(still <= 3);
 }
 
+// guarantee 10
 TEST_CASE("NoDedup handles everything") {
   CHECK(pulse::NoDedup::claim(id(1)) == Claim::fresh);
   pulse::NoDedup::commit(id(1));
@@ -172,6 +177,7 @@ TEST_CASE("NoDedup handles everything") {
   CHECK(pulse::NoDedup::size() == 0);
 }
 
+// guarantee 2
 TEST_CASE("FifoWindow keeps the laws, batches and leases included, at every small capacity and some large") {
   for (const std::size_t capacity : {1U, 2U, 3U, 4U, 7U, 15U, 16U, 31U, 32U, 33U, 100U, 1000U, 4096U}) {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {

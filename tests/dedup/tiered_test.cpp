@@ -66,6 +66,7 @@ static_assert(pulse::Sharded<Window>::exact);
 
 }  // namespace
 
+// guarantee 3
 TEST_CASE("Tiered keeps the laws of its exact strategy behind any filter: one that is often wrong, always wrong, or knows nothing") {
   for (std::uint64_t seed = 1; seed <= 3; ++seed) {
     const pulse::conformance::DedupLaws laws{.window = 400, .since_claim = true, .capacity = 800, .seed = seed};

@@ -41,6 +41,7 @@ void until(const auto& condition) {
 
 }  // namespace
 
+// guarantee 7
 TEST_CASE("field bug 5: a long batch is extended every interval, whole, and asks to settle") {
   pulse::ManualClock clock;
   FakeSubscription subscription;
@@ -60,6 +61,7 @@ TEST_CASE("field bug 5: a long batch is extended every interval, whole, and asks
   CHECK_FALSE(keeper.settle_due());
 }
 
+// guarantee 7
 TEST_CASE("a lease that is lost is known as lost, and forgotten with the batch") {
   pulse::ManualClock clock;
   FakeSubscription subscription;

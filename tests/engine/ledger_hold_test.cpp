@@ -40,6 +40,7 @@ static_assert(std::is_nothrow_move_constructible_v<Hold>);
 
 }  // namespace
 
+// guarantee 1
 TEST_CASE("a hold that nobody decided gives the lease back and settles nothing") {
   TraceDedup dedup;
   pulse::engine::Ledger ledger{4};
@@ -71,6 +72,7 @@ TEST_CASE("a moved hold decides once") {
   CHECK(text(ledger) == "ack 2;");
 }
 
+// guarantee 1
 TEST_CASE("each decision tells dedup first and the ledger second") {
   TraceDedup dedup;
   pulse::engine::Ledger ledger{8};

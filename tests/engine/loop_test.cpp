@@ -111,6 +111,7 @@ TEST_CASE("an empty page in the middle of a scan goes on soon, not at once") {
   CHECK(host.step() == Step::claim);
 }
 
+// guarantee 9
 TEST_CASE("field bug 16: a backend that is down is asked ever more rarely, with jitter, at most every error_cap") {
   LoopOptions options;
   options.error_base = 50ms;
@@ -249,6 +250,7 @@ TEST_CASE("options out of bounds are refused by name") {
   CHECK(error(options, 1ms, 20s).find("half of claim_idle") != std::string::npos);
 }
 
+// guarantee 7
 TEST_CASE("field bug 6: entries that would age past claim_idle in the queue here are an error at start") {
   LoopOptions options;
   options.batch = 100;

@@ -9,6 +9,7 @@
 
 using namespace std::chrono_literals;
 
+// guarantee 5
 TEST_CASE("field bug 19: a failed delivery waits, doubling up to a cap, and never overflows") {
   CHECK(pulse::ExponentialBackoff::bounded(100ms, 30'000ms, 1) == 100);
   CHECK(pulse::ExponentialBackoff::bounded(100ms, 30'000ms, 2) == 200);

@@ -111,6 +111,7 @@ TEST_CASE("child: consumes what there is, writes each event to a file, and stops
   REQUIRE(consumer.run());
 }
 
+// guarantee 1
 TEST_CASE("redis crash: killed at every step between a read and its ack, a consumer loses nothing") {
   RedisServer server;
   pulse::RedisBackend<> direct{url_of(server.url())};

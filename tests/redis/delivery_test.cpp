@@ -59,6 +59,7 @@ std::size_t size(const auto& batch) {
 
 }  // namespace
 
+// field bug 1
 TEST_CASE("redis: a group starts where it is told, and one that is there goes on") {
   World world;
   world.publish(0, 3);
@@ -77,6 +78,7 @@ TEST_CASE("redis: a group starts where it is told, and one that is there goes on
   CHECK(text(world.subscribe(other).receive(10, 0ms)) == "0:1 1:1 2:1 3:1 4:1 ");
 }
 
+// guarantee 5
 TEST_CASE("redis: its own pending entries come first after a restart, page by page, and no delivery is burnt") {
   World world;
   world.publish(0, 25);
@@ -94,6 +96,7 @@ TEST_CASE("redis: its own pending entries come first after a restart, page by pa
   CHECK(text(one.receive(10, 0ms)) == "25:1 26:1 ");
 }
 
+// field bug 9
 TEST_CASE("redis: pending entries that were deleted are acked and counted, however they are met") {
   World world;
   world.publish(0, 4);
@@ -121,6 +124,7 @@ TEST_CASE("redis: pending entries that were deleted are acked and counted, howev
   CHECK(world.ask({"XPENDING", "s", "g"})[0] == "1");
 }
 
+// field bug 3
 TEST_CASE("redis: a claim finds what is abandoned behind many that are not (field fact: XAUTOCLAIM looks at ten times COUNT)") {
   World world;
   world.publish(0, 160);
@@ -275,6 +279,7 @@ TEST_CASE("redis: several streams share a batch, and nothing is lost between the
   CHECK(world.ask({"XPENDING", "b", "g"})[0] == "0");
 }
 
+// field bug 23
 TEST_CASE("redis: a batch of more streams than entries asked for is handed out over several receives") {
   World world;
   for (const char* stream : {"a", "b", "c"}) {
@@ -308,6 +313,7 @@ TEST_CASE("redis: an entry without the field that holds data comes with all it h
   CHECK(text(one.receive(10, 0ms)) == R"({"price":"12.5","na\"me":"a\u000ab"}:1 x:1 )");
 }
 
+// field bug 14
 TEST_CASE("redis: a wake ends a read that waits; what it then brings is not lost, nor is what is settled held up by it") {
   World world;
   world.publish(0, 1);
@@ -338,6 +344,7 @@ TEST_CASE("redis: a wake ends a read that waits; what it then brings is not lost
   }
 }
 
+// guarantee 7
 TEST_CASE("redis: a heartbeat keeps what is handled, what waits here and what is read ahead; it never steals back") {
   World world;
   world.publish(0, 6);
@@ -363,6 +370,7 @@ TEST_CASE("redis: a heartbeat keeps what is handled, what waits here and what is
   CHECK(world.counts() == "two:2 one:1 one:1 one:1 ");
 }
 
+// field bug 18
 TEST_CASE("redis: a late ack of a former owner removes the entry unless acks are fenced (field fact: XACK asks no owner)") {
   World world;
   world.options.fenced_acks = true;

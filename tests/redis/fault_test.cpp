@@ -49,6 +49,7 @@ void survives(RedisServer& server, Pipeline& pipeline, const std::function<void(
 
 }  // namespace
 
+// field bug 15
 TEST_CASE("redis fault: connections are cut") {
   RedisServer server;
   FaultProxy proxy{server.port()};
@@ -131,6 +132,7 @@ TEST_CASE("redis fault: the server is killed and comes back with what it had wri
       });
 }
 
+// field bug 2
 TEST_CASE("redis fault: the group is gone, and a policy says what then") {
   const std::vector<std::pair<const char*, std::function<void(RedisServer&)>>> ways{
       {"the server comes back empty", [](RedisServer& server) { server.restart_empty(); }},
@@ -320,6 +322,7 @@ TEST_CASE("redis fault: what is refused for good ends the consumer with its name
   CHECK_MESSAGE(ended.error().message.find(words) != std::string::npos, ended.error().message);
 }
 
+// field bug 16
 TEST_CASE("redis fault: never a storm: what is asked while the server is down, and while there is nothing, is bounded") {
   RedisServer server;
   FaultProxy proxy{server.port()};
@@ -352,6 +355,7 @@ TEST_CASE("redis fault: never a storm: what is asked while the server is down, a
   }
 }
 
+// field bug 13
 TEST_CASE("redis fault: a stop returns within its deadline, whatever the server does") {
   RedisServer server;
   auto options = hurried();

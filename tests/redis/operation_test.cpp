@@ -64,6 +64,7 @@ TEST_CASE("redis: a dead letter has the fields of the wire") {
   CHECK(pulse::to_string(letters->front().original_id) == letter[1].text);
 }
 
+// field bug 21
 TEST_CASE("redis: dead letters are listed by pages, redriven one, by range and all, purged one by one") {
   RedisServer server;
   Backend backend{url_of(server.url())};
@@ -114,6 +115,7 @@ TEST_CASE("redis: more dead letters than one step redrives") {
   CHECK(*backend.length("s") == 500);
 }
 
+// guarantee 5
 TEST_CASE("redis: a dead letter is never acked without its copy (field fact: a MULTI goes on after an error)") {
   RedisServer server{"maxmemory-policy noeviction"};
   Backend backend{url_of(server.url())};
@@ -164,6 +166,7 @@ TEST_CASE("redis: a dead letter of what another consumer took over is the other'
   CHECK(cli(server, {"XPENDING", "s", "g"})[0] == "1");
 }
 
+// field bug 10
 TEST_CASE("redis: acked entries are freed where one asks for it, and only those") {
   RedisServer server;
   pulse::RedisOptions options;
@@ -197,6 +200,7 @@ TEST_CASE("redis: acked entries are freed where one asks for it, and only those"
   CHECK(claimed->vanished == 0);
 }
 
+// field bug 22
 TEST_CASE("redis: entries that were trimmed before the group read them are seen as lost (field fact: lag then tells nothing)") {
   RedisServer server;
   pulse::RedisOptions options;
@@ -239,6 +243,7 @@ TEST_CASE("redis: many entries in one round trip, in their order") {
   CHECK(batch->deliveries[999].id() == ids->back());
 }
 
+// field bug 7
 TEST_CASE("redis: a consumer's name goes only when nothing is pending under it (field fact: DELCONSUMER drops what is)") {
   RedisServer server;
   Backend backend{url_of(server.url())};

@@ -85,6 +85,7 @@ TEST_CASE("redis start: options that cannot be") {
   says(made.error(), ErrorCode::config, "REDIS_URL is \"redis://***@h:x\": the port is no number");
 }
 
+// field bug 23
 TEST_CASE("redis start: a cluster keeps keys together by their hash tag only") {
   ScriptedServer cluster;
   cluster.on("INFO", {{ScriptedServer::bulk("redis_version:7.0.15\r\nredis_mode:cluster\r\n")}});

@@ -146,7 +146,7 @@ void Process::ask_to_stop() {
 
 void Process::freeze(Time for_so_long) {
   world.say("p", index, " stands still for ", for_so_long / ms, " ms");
-  frozen_until = world.now() + for_so_long;
+  frozen_until = std::max(frozen_until, world.now() + for_so_long);
   wake_at = std::max(wake_at, frozen_until);
   beat_at = std::max(beat_at, frozen_until);
   stop_by += for_so_long;
