@@ -40,6 +40,9 @@ class RespParser {
             return line == Parsed::incomplete ? more(static_cast<std::size_t>(end - at) + 1) : Parsed::refused;
           }
           if (number < 0) {
+            if (number != -1) {
+              return Parsed::refused;
+            }
             into.nil();
             break;
           }
@@ -63,6 +66,9 @@ class RespParser {
             return line == Parsed::incomplete ? more(static_cast<std::size_t>(end - at) + 1) : Parsed::refused;
           }
           if (number < 0) {
+            if (number != -1) {
+              return Parsed::refused;
+            }
             into.nil();
             break;
           }
@@ -118,7 +124,7 @@ class RespParser {
     return Parsed::incomplete;
   }
 
-  /// An integer up to "\r\n". Nulls and lengths are the only negative ones but those of integers, and -1 is the only null.
+  /// An integer up to "\r\n".
   static Parsed read_number(const char*& at, const char* const end, std::int64_t& out) noexcept {
     const char* digit = at;
     std::uint32_t value = 0;

@@ -85,6 +85,11 @@ class SocketClient {
     const std::size_t first = replies.size();
     std::size_t begin = parsed_;
     SteadyTime spin_until{};
+    // What has come of a reply is read again from its first byte, or, where the connection ends, never.
+    const auto forget = [&] {
+      replies.truncate(first);
+      parsed_ = begin;
+    };
     parser_.reset();
     while (true) {
       const char* at = buffer_.get() + parsed_;
@@ -95,16 +100,16 @@ class SocketClient {
       }
       if (found == detail::Parsed::refused) {
         const Error error = parser_.too_large() ? over_bound() : Error{ErrorCode::protocol, url_.address() + " answers what is no Redis reply: " + sample()};
-        replies.truncate(first);
+        forget();
         close();
         return error;
       }
       if (!socket_) {
-        replies.truncate(first);
+        forget();
         return closed();
       }
       if (!make_room(filled_ == parsed_ ? 1 : parser_.missing(), begin, replies.nodes().subspan(first))) {
-        replies.truncate(first);
+        forget();
         close();
         return over_bound();
       }
@@ -114,7 +119,7 @@ class SocketClient {
         continue;
       }
       if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
-        replies.truncate(first);
+        forget();
         return lost(got == 0 ? "the server closed the connection" : detail::system_error_text(errno));
       }
       if (errno == EINTR || spins(spin_until)) {
@@ -122,8 +127,7 @@ class SocketClient {
       }
       const detail::Waited waited = std::exchange(interrupted_, false) ? detail::Waited::interrupted : waker_.wait(socket_.fd(), POLLIN, deadline);
       if (waited != detail::Waited::ready) {
-        replies.truncate(first);  // what has come of the reply is read again from its first byte
-        parsed_ = begin;
+        forget();
         if (waited == detail::Waited::timed_out) {
           return lost("no reply in time");
         }
