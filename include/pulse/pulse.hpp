@@ -17,6 +17,7 @@
 #include "pulse/dedup/no_dedup.hpp"
 #include "pulse/dedup/seen_set.hpp"
 #include "pulse/dedup/ttl_window.hpp"
+#include "pulse/dedup/watermark.hpp"
 #include "pulse/metrics/no_metrics.hpp"
 #include "pulse/metrics/prometheus.hpp"
 #include "pulse/metrics/tee.hpp"

@@ -11,6 +11,7 @@
 #include "pulse/dedup/no_dedup.hpp"
 #include "pulse/dedup/seen_set.hpp"
 #include "pulse/dedup/ttl_window.hpp"
+#include "pulse/dedup/watermark.hpp"
 
 using pulse::Claim;
 using pulse::EventId;
@@ -148,6 +149,19 @@ TEST_CASE("a TtlWindow takes 25 bytes an id, and nothing after construction, wha
   }
   CHECK(allocations == before);
   CHECK(window.size() <= 100'000);
+}
+
+TEST_CASE("a Watermark allocates nothing after construction") {
+  pulse::Watermark window{pulse::EntryId::min(), {.ranges = 100, .others = 100}};
+  const long before = allocations;
+  for (std::uint64_t n = 0; n < 10'000; ++n) {
+    for (const EventId event : {id(n), EventId{n, ~std::uint64_t{0}}}) {
+      (void)window.claim(event);
+      (n % 7 == 0) ? window.release(event) : window.commit(event);
+    }
+  }
+  CHECK(allocations == before);
+  CHECK(window.ranges() > 90);  // full all the time
 }
 
 // guarantee 9
