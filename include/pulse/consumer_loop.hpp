@@ -94,6 +94,12 @@ class ConsumerOf {
     }
     const engine::Action action = loop_.next(now);
     PollReport report;
+    if constexpr (RemoteDedup<dedup>) {
+      if (held_ && (action.step == engine::Step::receive || action.step == engine::Step::claim)) {
+        const Batch<delivery> batch = *std::exchange(held_, std::nullopt);
+        return process(batch, report);
+      }
+    }
     switch (action.step) {
       case engine::Step::receive: {
         auto batch = subscription_->receive(options_.loop.batch, std::min(wait, action.wait));
@@ -126,8 +132,18 @@ class ConsumerOf {
       }
       case engine::Step::pause: report.pause = action.wait; return report;
       case engine::Step::drain: {
-        Status flushed = subscription_->flush(action.wait);
+        Status told;
+        auto left = action.wait;
+        if constexpr (RemoteDedup<dedup>) {
+          held_.reset();
+          told = dedup_.flush(left);
+          left = std::max(left - std::chrono::ceil<std::chrono::milliseconds>(clock_.steady() - now), std::chrono::milliseconds{0});
+        }
+        Status flushed = subscription_->flush(left);
         loop_.drained();
+        if (!told) {
+          return note(std::move(told).error());
+        }
         if (!flushed) {
           return note(std::move(flushed).error());
         }
@@ -201,6 +217,10 @@ class ConsumerOf {
     if (!made) {
       return note(std::move(made).error());
     }
+    if constexpr (RemoteDedup<dedup>) {
+      leases_.close();
+      held_.reset();
+    }
     const std::lock_guard lock{mutex_};
     subscription_.emplace(std::move(*made));
     failures_ = 0;
@@ -216,6 +236,12 @@ class ConsumerOf {
     }
     report.received = batch.deliveries.size();
     leases_.open(*subscription_, report.received);
+    if constexpr (RemoteDedup<dedup>) {
+      if (Status claimed = processor_.claim(batch.deliveries, streams_.data()); !claimed) {
+        held_.emplace(Batch<delivery>{batch.deliveries, 0, false});  // nobody was asked to handle anything: the same batch again, when the window can be asked
+        return failed(std::move(claimed).error());
+      }
+    }
     const WallTime wall = metrics::enabled ? clock_.wall() : WallTime{};
     SteadyTime before = metrics::enabled ? clock_.steady() : SteadyTime{};
     std::uint32_t index = 0;
@@ -241,6 +267,9 @@ class ConsumerOf {
         metrics_.observe(family::handler_time, after - before, stream.slot);
         before = after;
       }
+    }
+    if constexpr (RemoteDedup<dedup>) {
+      processor_.release_rest();
     }
     Status settled = settle();
     leases_.close();
@@ -269,6 +298,11 @@ class ConsumerOf {
   }
 
   Status settle() {
+    if constexpr (RemoteDedup<dedup>) {
+      if (Status told = dedup_.flush(options_.loop.drain_deadline); !told) {  // an ack whose mark is lost would let a duplicate pass
+        return told;
+      }
+    }
     Status settled = ledger_.empty() ? Status{} : subscription_->settle(ledger_.settlement());
     if (settled) {
       ledger_.clear();
@@ -336,6 +370,8 @@ class ConsumerOf {
   engine::Ledger ledger_;
   std::vector<engine::StreamFacts> streams_;
   std::optional<subscription> subscription_;
+  struct Nothing {};
+  [[no_unique_address]] std::conditional_t<RemoteDedup<dedup>, std::optional<Batch<delivery>>, Nothing> held_;  ///< a batch that could not be claimed yet
   std::atomic<bool> stop_{false};
   processor processor_;
   engine::LeaseKeeper<subscription, clock> leases_;

@@ -147,6 +147,12 @@ template <class Make, class Pass = AdvanceClock>
     if (broken("a retry comes after its delay, counted", "a:2 ", text(one.receive(1, 0ms)))) {
       return law;
     }
+    const std::vector<RetryItem> wait{{0, 500ms, false}};
+    (void)one.settle({{}, wait, {}});
+    pass(clock, 500ms);
+    if (broken("a retry of what was not tried is not counted", "a:2 ", text(one.receive(1, 0ms)))) {
+      return law;
+    }
   }
   if constexpr (DeadLetterStore<std::remove_cvref_t<decltype(*make(clock))>>) {
     auto b = make(clock);

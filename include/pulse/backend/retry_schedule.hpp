@@ -49,8 +49,9 @@ class BasicRetrySchedule {
     }
   }
   /// Complexity: linear.
-  [[nodiscard]] bool contains(Entry entry) const noexcept {
-    return std::any_of(heap_.begin(), heap_.end(), [&](const Waiting& waiting) { return waiting.entry == entry; });
+  template <class Key>
+  [[nodiscard]] bool contains(const Key& key) const noexcept {
+    return std::any_of(heap_.begin(), heap_.end(), [&](const Waiting& waiting) { return waiting.entry == key; });
   }
 
  private:

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <type_traits>
 
+#include "pulse/core/error.hpp"
 #include "pulse/core/event_id.hpp"
 
 namespace pulse {
@@ -64,6 +66,8 @@ concept DedupTraits = requires {
 /// | `dedup.prefetch(id)` | a hint that `claim(id)` follows soon. Reads nothing that a claim changes: any thread may call it at any time |
 /// | `D::lease_type`; `dedup.claim(id, lease)` | as `claim(id)`; where it is `fresh`, `lease` names what was taken |
 /// | `dedup.commit(lease)`, `dedup.release(lease)` | as by id, once, without looking the id up again |
+/// | `Status dedup.claim(ids, claims)` | of a remote strategy (RemoteDedup): an error where the batch could not be claimed: it is claimed again later |
+/// | `Status dedup.flush(wait)` | of the same: commits and releases may wait for it; called before anything is acknowledged. Done, or an error after `wait` |
 /// | `D::keyless` | bool constant: no answer depends on the id, so the consumer computes none and passes EventId{} |
 /// | `D::concurrent` | bool constant: any thread may call anything at any time; else a strategy is one thread's (pulse::Sharded makes it many's) |
 /// | `D::durable` | bool constant: what was committed outlives the process |
@@ -84,6 +88,12 @@ concept BatchLeasingDedup = LeasingDedup<D> && requires(D& dedup, std::span<cons
                                                         std::span<typename D::lease_type> leases) { dedup.claim(ids, claims, leases); };
 template <class D>
 concept KeylessDedup = requires { requires D::keyless; };
+/// Its answers come from elsewhere, at the cost of a round trip: the consumer claims a whole batch at once, and flushes before it acks.
+template <class D>
+concept RemoteDedup = Dedup<D> && requires(D& dedup, std::span<const EventId> ids, std::span<Claim> claims, std::chrono::milliseconds wait) {
+  { dedup.claim(ids, claims) } -> std::same_as<Status>;
+  { dedup.flush(wait) } -> std::same_as<Status>;
+};
 template <class D>
 concept PrefetchingDedup = Dedup<D> && requires(const D& dedup, EventId id) { dedup.prefetch(id); };
 template <class D>

@@ -49,10 +49,12 @@ struct SubscribeOptions {
   return {};
 }
 
-/// Deliver entry `index` of the batch again, no earlier than after `delay`.
+/// Deliver entry `index` of the batch again, no earlier than after `delay`. `counts`: whether its delivery count rises then; not where nobody
+/// tried to handle it, or waiting would use up what is meant for failures.
 struct RetryItem {
   std::uint32_t index = 0;
   std::chrono::milliseconds delay{0};
+  bool counts = true;
 };
 
 /// Copy entry `index` of the batch to the DLQ with this reason, then acknowledge it.

@@ -28,6 +28,8 @@ class Ledger {
 
   void ack(std::uint32_t index) { *acks_end_++ = index; }
   void retry(std::uint32_t index, std::chrono::milliseconds delay) { retries_.push_back({index, delay}); }
+  /// Again later, without having been tried.
+  void wait(std::uint32_t index, std::chrono::milliseconds delay) { retries_.push_back({index, delay, false}); }
   void dead_letter(std::uint32_t index, std::string reason) {
     reasons_.push_back(std::move(reason));
     dead_letters_.push_back({index, {}});

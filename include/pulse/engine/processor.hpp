@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <exception>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -24,16 +25,11 @@
 #include "pulse/detail/random.hpp"
 #include "pulse/engine/hold.hpp"
 #include "pulse/engine/ledger.hpp"
+#include "pulse/engine/remote_claims.hpp"
 #include "pulse/engine/retry.hpp"
+#include "pulse/engine/stream_facts.hpp"
 
 namespace pulse::engine {
-
-/// What a Processor knows of a stream.
-struct StreamFacts {
-  std::string key;
-  EventId salt{};  ///< zero where there is one stream only
-  LabelSlot<StreamLabel> slot{};
-};
 
 /// Takes one delivery through decode -> claim -> handle -> commit, and writes into the ledger what becomes of it. No I/O, no clock.
 template <class Payload, class Dedup, class Metrics, class Handler, class Codec, class Retry>
@@ -52,17 +48,35 @@ class Processor {
         max_deliveries_(retry.max_deliveries),
         lease_wait_(lease_wait),
         random_(seed),
-        stop_(stop) {}
+        stop_(stop),
+        remote_(dedup, codec) {}
 
   /// Up when somebody wants a look of the loop before the next event; any thread raises it.
   [[nodiscard]] std::atomic<bool>& attention() noexcept { return attention_; }
+
+  /// Where the dedup is remote: claims the whole batch in one call, before its deliveries are processed. Errors: the strategy's; then nothing of the
+  /// batch may be processed, and it may be claimed again.
+  template <class Delivery>
+  Status claim(std::span<const Delivery> batch, const StreamFacts* streams) {
+    return remote_.claim(batch, streams);
+  }
+  /// Gives back what was claimed and is not processed.
+  void release_rest() noexcept { remote_.release_rest(); }
 
   /// `lost_flags[index]` says whether another consumer owns the entry by now; it counts while `attention` is up.
   /// Returns whether it is: one look at it an event.
   template <class Delivery>
   bool process(const Delivery& delivery, std::uint32_t index, const StreamFacts& stream, WallTime now, Ledger& ledger, const std::atomic<bool>* lost_flags) {
     if constexpr (std::is_convertible_v<decltype(delivery.data()), std::string_view>) {
-      const DecodeResult result = codec_.decode(delivery.data(), scratch_, decode_error_);
+      DecodeResult result{};
+      const envelope_type* envelope = &scratch_;
+      if constexpr (RemoteDedup<Dedup>) {
+        result = remote_.result(index);
+        envelope = &remote_.envelope(index);
+      }
+      if (!RemoteDedup<Dedup> || result == DecodeResult::malformed || result == DecodeResult::invalid) {  // there once more, for the words
+        result = codec_.decode(delivery.data(), scratch_, decode_error_);
+      }
       if (result == DecodeResult::malformed || result == DecodeResult::invalid) [[unlikely]] {
         ledger.dead_letter(index, std::string(result == DecodeResult::malformed ? "malformed: " : "invalid: ") + decode_error_.text);
         count(stream, result == DecodeResult::malformed ? Track::v1 : scratch_.meta.track, Outcome::invalid);
@@ -71,7 +85,7 @@ class Processor {
       if (result == DecodeResult::warned) {
         metrics_.add(family::schema_warnings, 1, stream.slot, scratch_.meta.track);
       }
-      return handle(scratch_, delivery, index, stream, now, ledger, lost_flags);
+      return handle(*envelope, delivery, index, stream, now, ledger, lost_flags);
     } else {
       return handle(delivery.data(), delivery, index, stream, now, ledger, lost_flags);
     }
@@ -90,13 +104,19 @@ class Processor {
       id = idempotency_key(envelope, delivery.id(), delivery.redriven()).within(stream.salt);
     }
     LeaseOf<Dedup> lease{};
-    const Claim claim = LeaseOf<Dedup>::claim(dedup_, id, lease);
+    Claim claim{};
+    if constexpr (RemoteDedup<Dedup>) {
+      claim = remote_.take(index);
+      lease.id = id;
+    } else {
+      claim = LeaseOf<Dedup>::claim(dedup_, id, lease);
+    }
     if (claim != Claim::fresh) [[unlikely]] {
       if (claim == Claim::done) {
         ledger.ack(index);
         count(stream, track, Outcome::duplicate);
       } else {
-        ledger.retry(index, lease_wait_);
+        ledger.wait(index, lease_wait_);
         count(stream, track, Outcome::retry);
       }
       return attention_.load(std::memory_order_relaxed);
@@ -211,6 +231,10 @@ class Processor {
   detail::SplitMix64 random_;
   const std::atomic<bool>& stop_;
   std::atomic<bool> attention_{false};
+  struct NoRemoteClaims {
+    NoRemoteClaims(Dedup&, Codec&) noexcept {}
+  };
+  [[no_unique_address]] std::conditional_t<RemoteDedup<Dedup>, RemoteClaims<Dedup, Codec, envelope_type>, NoRemoteClaims> remote_;
   envelope_type scratch_{};
   DecodeError decode_error_{};
 };

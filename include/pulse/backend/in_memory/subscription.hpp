@@ -155,6 +155,7 @@ class InMemorySubscription {
         Member& member = members_[batch_[retry.index].stream_];
         if (detail::PendingRecord* record = owned(member, retry.index)) {
           record->due_ns = nanoseconds(now + retry.delay);
+          record->count -= retry.counts ? 0 : 1;  // the next delivery raises it again
           record->scheduled = member.retries.add(now + retry.delay, batch_[retry.index].position_);
         }
       }

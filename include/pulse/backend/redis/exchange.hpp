@@ -97,7 +97,8 @@ class RedisExchange {
       if (auto& retries = inbox_.streams()[i].retries; retries.due(now)) {
         RedisCommand& command = script(RedisScript::retake, i);
         for (; asked < count && retries.due(now); ++asked) {
-          command(retries.take());
+          const RedisRetry retry = retries.take();
+          command(retry.counts ? "" : "=", retry.id);
         }
         end(Kind::retaken, i);
       }
@@ -111,9 +112,9 @@ class RedisExchange {
       RedisStream& stream = inbox_.streams()[i];
       RedisCommand* command = nullptr;
       std::size_t ids = 0;
-      stream.retries.for_each([&](EntryId id) {
+      stream.retries.for_each([&](const RedisRetry& retry) {
         command = command == nullptr ? &script(RedisScript::extend, i)("") : command;
-        (*command)(id);
+        (*command)(retry.id);
         if (++ids % 1000 == 0) {  // a script holds up everybody
           end(Kind::ignored, i);
           command = nullptr;

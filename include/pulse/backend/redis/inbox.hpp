@@ -23,13 +23,20 @@ struct RedisKeys {
   std::string dlq;
 };
 
+/// An entry that waits for its next delivery.
+struct RedisRetry {
+  EntryId id;
+  bool counts = true;
+  friend bool operator==(const RedisRetry& retry, EntryId id) noexcept { return retry.id == id; }
+};
+
 /// What a subscription knows of one of its streams.
 struct RedisStream {
   EntryId newest{};         ///< of the new entries that were read
   EntryId recover_after{};  ///< where the next page of its own pending entries starts
   bool recovering = true;   ///< there may be own pending entries that nobody was given since the connection was made
   EntryId claim_cursor{};
-  BasicRetrySchedule<EntryId> retries;
+  BasicRetrySchedule<RedisRetry> retries;
 };
 
 /// Deliveries out of replies, in the order in which they came. Their texts lie in the client's memory. One thread.
@@ -39,7 +46,7 @@ class RedisInbox {
     for (std::string& key : keys) {
       std::string dlq = dlq_key(key);
       keys_.push_back({std::move(key), std::move(dlq)});
-      streams_.push_back(RedisStream{{}, {}, true, {}, BasicRetrySchedule<EntryId>{max_retries}});
+      streams_.push_back(RedisStream{{}, {}, true, {}, BasicRetrySchedule<RedisRetry>{max_retries}});
     }
   }
 

@@ -50,19 +50,21 @@ for from = 1, #mine, 1000 do
   redis.call(unpack(call))
 end
 return lost)",
-    // retake: KEYS stream; ARGV group, consumer, ids. Delivers them again to their owner: counted, idle anew. Rows of id, count and
-    // fields; a count of 0 where the entry is gone: then it is acked. What is another's, or nobody's, is left out.
+    // retake: KEYS stream; ARGV group, consumer, ids. Delivers them again to their owner: idle anew, and counted unless a '=' stands before the id.
+    // Rows of id, count and fields; a count of 0 where the entry is gone: then it is acked. What is another's, or nobody's, is left out.
     R"(local rows = {}
 for i = 3, #ARGV do
-  local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)
+  local id, more = ARGV[i], 1
+  if string.sub(id, 1, 1) == '=' then id, more = string.sub(id, 2), 0 end
+  local p = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)
   if p[1] and p[1][2] == ARGV[2] then
-    local e = redis.call('XRANGE', KEYS[1], ARGV[i], ARGV[i])
+    local e = redis.call('XRANGE', KEYS[1], id, id)
     if e[1] then
-      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'JUSTID', 'RETRYCOUNT', p[1][4] + 1)
-      rows[#rows + 1] = {ARGV[i], p[1][4] + 1, e[1][2]}
+      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'JUSTID', 'RETRYCOUNT', p[1][4] + more)
+      rows[#rows + 1] = {id, p[1][4] + more, e[1][2]}
     else
-      redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
-      rows[#rows + 1] = {ARGV[i], 0}
+      redis.call('XACK', KEYS[1], ARGV[1], id)
+      rows[#rows + 1] = {id, 0}
     end
   end
 end

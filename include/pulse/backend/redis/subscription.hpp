@@ -118,7 +118,7 @@ class RedisSubscription {
       const SteadyTime now = clock_.steady();
       for (const RetryItem& retry : settlement.retries) {  // beyond the bound it stays pending all the same, and is claimed when it has idled
         const delivery_type& delivery = ready()[begin_ + retry.index];
-        (void)inbox().streams()[delivery.stream()].retries.add(now + retry.delay, delivery.id());
+        (void)inbox().streams()[delivery.stream()].retries.add(now + retry.delay, {delivery.id(), retry.counts});
       }
     }
     for (const DeadLetterItem& letter : settlement.dead_letters) {

@@ -42,7 +42,7 @@ std::string batches(Make make, const DedupLaws& laws) {
       }
     }
     if (!with_leases) {
-      batched.claim(std::span<const EventId>{ids}, std::span<Claim>{claims});
+      (void)batched.claim(std::span<const EventId>{ids}, std::span<Claim>{claims});
     }
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (single.claim(ids[i]) != claims[i]) {

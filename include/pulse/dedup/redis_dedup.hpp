@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "pulse/concept/dedup.hpp"
+#include "pulse/core/clock.hpp"
+#include "pulse/core/redis_url.hpp"
+#include "pulse/redis/connection.hpp"
+#include "pulse/redis/socket_client.hpp"
+
+namespace pulse {
+
+struct RedisDedupOptions {
+  std::string prefix = "mdp:dedup:pipeline";  ///< of the keys: one for each group. In a cluster it holds a {hash tag}
+  /// Who claims: the consumer's name. What it had leased before it was started anew is its own to claim again at once.
+  std::string owner = "consumer-1";
+  std::chrono::milliseconds window{std::chrono::hours{24}};  ///< how long an id stays done
+  /// How long a lease lasts that nobody ends: longer than the longest handler, and shorter than the claim_idle of the consumers, so that what
+  /// a crashed member had leased is free by the time another one takes its entries over.
+  std::chrono::milliseconds lease{20'000};
+  std::chrono::milliseconds connect_timeout{2000};
+  std::chrono::milliseconds command_timeout{2000};
+  std::string client_name = "pulse-dedup";
+};
+
+namespace detail {
+
+enum class DedupScript : std::size_t { claim, tell };
+
+inline constexpr std::array<std::string_view, 2> dedup_scripts{
+    // claim: KEYS ids; ARGV owner, number of this call, lease. For each key 0: leased now; 1: another's, or of this call; 2: done; 3: of an earlier call of
+    // this
+    // owner, renewed.
+    R"(local out = {}
+local mine = 'l' .. ARGV[1] .. ':'
+for i, key in ipairs(KEYS) do
+  local v = redis.call('GET', key)
+  if not v then
+    redis.call('SET', key, mine .. ARGV[2], 'PX', ARGV[3])
+    out[i] = 0
+  elseif v == 'd' then out[i] = 2
+  elseif v ~= mine .. ARGV[2] and string.sub(v, 1, #mine) == mine then
+    redis.call('PEXPIRE', key, ARGV[3])
+    out[i] = 3
+  else out[i] = 1 end
+end
+return out)",
+    // tell: KEYS ids; ARGV owner, lease, window, then for each key d: done, r: released, k: keep the lease. The last two only for what is the owner's.
+    R"(local mine = 'l' .. ARGV[1] .. ':'
+for i, key in ipairs(KEYS) do
+  local what = ARGV[i + 3]
+  if what == 'd' then redis.call('SET', key, 'd', 'PX', ARGV[3])
+  else
+    local v = redis.call('GET', key)
+    if v and string.sub(v, 1, #mine) == mine then
+      if what == 'r' then redis.call('DEL', key) else redis.call('PEXPIRE', key, ARGV[2]) end
+    end
+  end
+end
+return #KEYS)"};
+
+}  // namespace detail
+
+/// A window that all members of a group share, on a Redis server: ids are leased, then done, and expire. A batch costs one round trip to claim and
+/// one before its acks. Contract page: docs/reference/dedup/redis-dedup.md
+///
+/// Exact, as far as the server is: a failover may lose marks that it had confirmed, and then a duplicate is handled again (WAIT narrows that, and
+/// does not close it). Where it cannot be reached nothing is handled: the batch waits. Memory: about 150 bytes of the server's an id; here what one
+/// batch leases. One thread.
+template <class Client = SocketClient>
+class RedisDedup {
+ public:
+  static constexpr bool exact = true;
+  static constexpr bool shared = true;
+  static constexpr bool durable = true;
+
+  /// Errors, of the first claim: config, for an owner with ':' or a time that is not positive.
+  explicit RedisDedup(const RedisUrl& url, RedisDedupOptions options = {}) : RedisDedup(url, std::move(options), std::make_unique<Client>(url)) {}
+  RedisDedup(const RedisUrl& url, RedisDedupOptions options, std::unique_ptr<Client> client)
+      : options_(std::move(options)), connection_({url, options_.client_name, detail::dedup_scripts, options_.connect_timeout}, std::move(client)) {}
+
+  /// One by one: a round trip each.
+  Claim claim(EventId id) {
+    Claim found = Claim::unavailable;
+    (void)claim(std::span{&id, 1}, std::span{&found, 1});
+    return found;
+  }
+
+  /// One round trip. An id that stands there twice is leased the second time. Errors: unavailable, denied, protocol; then nothing of the batch is known to
+  /// be leased, and it may be claimed again.
+  Status claim(std::span<const EventId> ids, std::span<Claim> claims) {
+    if (Status checked = check(); !checked || ids.empty()) {
+      return checked;
+    }
+    if (Status told = flush(options_.command_timeout); !told) {  // what was released here must not be found leased
+      return told;
+    }
+    ++call_;
+    for (std::size_t from = 0; from < ids.size(); from += most) {
+      const std::size_t size = std::min(most, ids.size() - from);
+      if (Status claimed = claim_some(ids.subspan(from, size), claims.subspan(from, size)); !claimed) {
+        for (std::size_t i = 0; i < from; ++i) {  // to be claimed again: then they are an earlier call's
+          if (claims[i] == Claim::fresh) {
+            leases_.erase(ids[i]);
+          }
+        }
+        return claimed;
+      }
+    }
+    renewed_ = Connection::now();
+    return {};
+  }
+
+  void commit(EventId id) { end(id, 'd'); }
+  void release(EventId id) { end(id, 'r'); }
+
+  /// Sends what was committed and released, in one round trip; keeps, at a third of their time, the leases that last.
+  /// Errors: as above; then all of it is sent again by the next.
+  Status flush(std::chrono::milliseconds wait) {
+    const SteadyTime now = Connection::now();
+    if (told_.empty() && (leases_.empty() || now - renewed_ < options_.lease / 3)) {
+      return {};
+    }
+    const std::size_t decided = told_.size();
+    for (const EventId id : leases_) {
+      told_.push_back({id, 'k'});
+    }
+    Status sent = send(std::min(wait, options_.command_timeout));
+    told_.erase(sent ? told_.begin() : told_.begin() + static_cast<std::ptrdiff_t>(decided), told_.end());
+    if (sent) {
+      renewed_ = now;
+    }
+    return sent;
+  }
+
+  /// Ids that are leased here or wait for `flush`; how many the server remembers, it does not tell.
+  [[nodiscard]] std::size_t size() const noexcept { return leases_.size() + told_.size(); }
+
+ private:
+  using Connection = detail::RedisConnection<Client>;
+  static constexpr std::size_t most = 1000;  ///< ids in one script: it holds up everybody
+
+  struct Told {
+    EventId id;
+    char what;
+  };
+  struct Hash {
+    std::size_t operator()(EventId id) const noexcept { return static_cast<std::size_t>(id.high ^ (id.low * 0x9e3779b97f4a7c15U)); }
+  };
+
+  Status check() const {
+    if (options_.owner.empty() || options_.owner.find(':') != std::string::npos) {
+      return Error{ErrorCode::config, "RedisDedupOptions.owner is \"" + options_.owner + "\": it must not be empty nor hold a ':'"};
+    }
+    if (options_.lease.count() < 1 || options_.window.count() < 1 || options_.connect_timeout.count() < 1 || options_.command_timeout.count() < 1) {
+      return Error{ErrorCode::config, "RedisDedupOptions.lease, window, connect_timeout and command_timeout must all be at least 1 ms"};
+    }
+    return {};
+  }
+
+  Status claim_some(std::span<const EventId> ids, std::span<Claim> claims) {
+    if (Status up = connect(); !up) {
+      return up;
+    }
+    begin(detail::DedupScript::claim, ids)(options_.owner)(call_)(options_.lease);
+    Result<ReplyReader> reply = ask("claiming ids", Connection::now() + options_.command_timeout);
+    if (!reply) {
+      return std::move(reply).error();
+    }
+    std::uint32_t count = 0;
+    if (!reply->array(count) || count != ids.size()) {
+      return connection_.misshapen("claiming ids");
+    }
+    std::vector<std::int64_t> states(ids.size());
+    for (std::int64_t& state : states) {
+      if (!reply->integer(state) || state < 0 || state > 3) {
+        return connection_.misshapen("claiming ids");
+      }
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      // A lease of an earlier call that is not held here is one whose reply was lost, or from before a restart: ours to use.
+      const bool fresh = states[i] == 0 || (states[i] == 3 && !leases_.contains(ids[i]));
+      claims[i] = fresh ? Claim::fresh : states[i] == 2 ? Claim::done : Claim::leased;
+      if (fresh) {
+        leases_.insert(ids[i]);
+      }
+    }
+    return {};
+  }
+
+  void end(EventId id, char what) {
+    if (leases_.erase(id) > 0) {
+      told_.push_back({id, what});
+    }
+  }
+
+  template <class Ids>
+  detail::RedisCommand& begin(detail::DedupScript script, const Ids& ids) {
+    keys_.clear();
+    for (const auto& one : ids) {
+      EventId id;
+      if constexpr (requires { one.id; }) {
+        id = one.id;
+      } else {
+        id = one;
+      }
+      keys_ += options_.prefix;
+      keys_ += ':';
+      for (const std::uint64_t half : {id.high, id.low}) {
+        for (int shift = 60; shift >= 0; shift -= 4) {
+          keys_ += "0123456789abcdef"[(half >> shift) & 15];
+        }
+      }
+    }
+    detail::RedisCommand& command = connection_.begin_script(static_cast<std::size_t>(script), ids.size());
+    const std::size_t size = options_.prefix.size() + 33;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      command(std::string_view{keys_}.substr(i * size, size));
+    }
+    return command;
+  }
+
+  Status connect() {
+    Result<bool> up = connection_.ensure(SteadyTime::max());
+    return up ? Status{} : Status{std::move(up).error()};
+  }
+
+  Status send(std::chrono::milliseconds wait) {
+    const SteadyTime deadline = Connection::now() + wait;
+    if (Result<bool> up = connection_.ensure(deadline); !up) {
+      return std::move(up).error();
+    }
+    for (std::size_t from = 0; from < told_.size(); from += most) {
+      const auto part = std::span<const Told>{told_}.subspan(from, std::min(most, told_.size() - from));
+      detail::RedisCommand& command = begin(detail::DedupScript::tell, part)(options_.owner)(options_.lease)(options_.window);
+      for (const Told& told : part) {
+        command(std::string_view{&told.what, 1});
+      }
+      Result<ReplyReader> reply = ask("marking ids", deadline);
+      if (!reply) {
+        return std::move(reply).error();
+      }
+    }
+    return {};
+  }
+
+  Result<ReplyReader> ask(std::string_view what, SteadyTime deadline) {
+    connection_.end();
+    Result<ReplyReader> reply = connection_.ask(deadline);
+    std::string_view text;
+    if (reply && reply->error(text)) {
+      return connection_.refused(what, text);
+    }
+    return reply;
+  }
+
+  const RedisDedupOptions options_;
+  Connection connection_;
+  std::string keys_;
+  std::unordered_set<EventId, Hash> leases_;
+  std::vector<Told> told_;  ///< and not sent
+  std::uint64_t call_ = 0;
+  SteadyTime renewed_{};
+};
+
+}  // namespace pulse

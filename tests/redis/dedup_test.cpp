@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <pulse/dedup/conformance.hpp>
+#include <pulse/dedup/redis_dedup.hpp>
+
+#include "pipeline.hpp"
+
+using namespace std::chrono_literals;
+using namespace pulse_test;
+using pulse::Claim;
+using pulse::EventId;
+
+TEST_SUITE_BEGIN("redis-server");
+
+namespace {
+pulse::RedisDedup<> shared(const std::string& url, std::string owner = "one", pulse::RedisDedupOptions options = {}) {
+  options.owner = std::move(owner);
+  options.prefix = "d";
+  options.connect_timeout = options.command_timeout = 200ms;
+  return pulse::RedisDedup<>{url_of(url), options};
+}
+EventId id(std::uint64_t n) { return {n, ~n}; }
+}  // namespace
+
+TEST_CASE("redis dedup: keeps the laws of a dedup") {
+  RedisServer server;
+  int run = 0;
+  CHECK(pulse::conformance::dedup(
+            [&] {
+              pulse::RedisDedupOptions options;
+              options.prefix = "run-" + std::to_string(++run);
+              return pulse::RedisDedup<>{url_of(server.unix_url()), options};
+            },
+            {.window = 100}) == "");
+  static_assert(pulse::RemoteDedup<pulse::RedisDedup<>>);
+}
+
+TEST_CASE("redis dedup: one window for all members; what a member had leased before it was started anew is its own") {
+  RedisServer server;
+  auto one = shared(server.url(), "one");
+  auto two = shared(server.url(), "two");
+  CHECK(one.claim(id(1)) == Claim::fresh);
+  CHECK(one.claim(id(2)) == Claim::fresh);
+  CHECK(two.claim(id(1)) == Claim::leased);
+  one.commit(id(1));
+  one.release(id(2));
+  CHECK(two.claim(id(1)) == Claim::leased);  // it was not said yet
+  CHECK(one.flush(5s));
+  CHECK(two.claim(id(1)) == Claim::done);
+  CHECK(two.claim(id(2)) == Claim::fresh);
+  CHECK(one.claim(id(2)) == Claim::leased);
+  auto again = shared(server.url(), "two");
+  CHECK(again.claim(id(2)) == Claim::fresh);
+  again.commit(id(2));
+  CHECK(again.flush(5s));
+  CHECK(one.claim(id(2)) == Claim::done);
+}
+
+TEST_CASE("redis dedup: leases and marks expire, and a lease that lasts is kept") {
+  RedisServer server;
+  pulse::RedisDedupOptions options;
+  options.lease = 30s;
+  options.window = 1h;
+  auto one = shared(server.url(), "one", options);
+  CHECK(one.claim(id(1)) == Claim::fresh);
+  CHECK(one.claim(id(2)) == Claim::fresh);
+  one.commit(id(1));
+  CHECK(one.flush(5s));
+  Cli redis = server.connect();
+  const std::string done = "d:" + std::string("0000000000000001fffffffffffffffe");
+  const std::string leased = "d:" + std::string("0000000000000002fffffffffffffffd");
+  CHECK(redis({"GET", done}) == "d");
+  CHECK(redis({"PTTL", done}).integer > 3'500'000);
+  CHECK(redis({"PTTL", done}).integer <= 3'600'000);
+  CHECK(redis({"PTTL", leased}).integer > 20'000);
+  CHECK(redis({"PTTL", leased}).integer <= 30'000);
+  (void)redis({"PEXPIRE", leased, "1"});
+  auto two = shared(server.url(), "two");
+  for (Claim found = Claim::leased; found != Claim::fresh;) {
+    found = two.claim(id(2));
+  }
+  one.release(id(2));  // another's by now: left alone
+  CHECK(one.flush(5s));
+  CHECK(redis({"GET", leased}).text.starts_with("ltwo:"));
+
+  options.lease = 3ms;  // each flush then keeps what is still held
+  auto brief = shared(server.url(), "brief", options);
+  CHECK(brief.claim(id(3)) == Claim::fresh);
+  const std::string kept = "d:0000000000000003fffffffffffffffc";
+  bool renewed = false;
+  for (int i = 0; i < 2000 && !renewed; ++i) {
+    (void)redis({"SET", kept, "lbrief:1", "PX", "100000"});
+    CHECK(brief.flush(5s));
+    renewed = redis({"PTTL", kept}).integer <= 3;
+  }
+  CHECK(renewed);
+}
+
+TEST_CASE("redis dedup: a batch is one command, its marks are another") {
+  RedisServer server;
+  FaultProxy proxy{server.port()};
+  auto one = shared(proxy.url());
+  CHECK(one.claim(id(0)) == Claim::fresh);
+  std::vector<EventId> ids;
+  for (std::uint64_t i = 1; i <= 500; ++i) {
+    ids.push_back(id(i));
+  }
+  ids.push_back(id(1));
+  std::vector<Claim> claims(ids.size());
+  const auto before = proxy.counts().commands;
+  CHECK(one.claim(ids, claims));
+  CHECK(std::count(claims.begin(), claims.end(), Claim::fresh) == 500);
+  CHECK(claims.back() == Claim::leased);
+  for (std::size_t i = 0; i < 500; ++i) {
+    one.commit(ids[i]);
+  }
+  CHECK(one.flush(5s));
+  CHECK(one.flush(5s));
+  CHECK(proxy.counts().commands - before == 2);
+  CHECK(cli(server, {"DBSIZE"}) == "501");
+}
+
+TEST_CASE("redis dedup: a claim whose reply is lost is claimed again, and marks whose reply is lost are said again") {
+  RedisServer server;
+  FaultProxy proxy{server.port()};
+  auto one = shared(proxy.url());
+  CHECK(one.claim(id(0)) == Claim::fresh);
+  std::vector<EventId> ids;
+  for (std::uint64_t i = 1; i <= 1500; ++i) {
+    ids.push_back(id(i));
+  }
+  std::vector<Claim> claims(ids.size());
+  proxy.cut_after(4100);  // in the second thousand
+  const auto failed = one.claim(ids, claims);
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().code == pulse::ErrorCode::unavailable);
+  CHECK(one.claim(ids, claims));
+  CHECK(std::count(claims.begin(), claims.end(), Claim::fresh) == 1500);
+  one.commit(ids[0]);
+  one.release(ids[1]);
+  proxy.cut_after(0);
+  CHECK_FALSE(one.flush(5s));
+  CHECK(one.flush(5s));
+  auto two = shared(server.url(), "two");
+  CHECK(two.claim(ids[0]) == Claim::done);
+  CHECK(two.claim(ids[1]) == Claim::fresh);
+  CHECK(two.claim(ids[2]) == Claim::leased);
+}
+
+TEST_CASE("redis dedup: settings that cannot be, and a server that is away") {
+  pulse::RedisDedupOptions options;
+  options.owner = "a:b";
+  pulse::RedisDedup<> wrong{pulse::RedisUrl{}, options};
+  std::vector<EventId> ids{id(1)};
+  std::vector<Claim> claims(1);
+  const auto refused = wrong.claim(ids, claims);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == pulse::ErrorCode::config);
+  CHECK(refused.error().message.find("RedisDedupOptions.owner is \"a:b\"") == 0);
+  auto away = shared("redis://127.0.0.1:" + std::to_string(free_port()));
+  CHECK(away.claim(id(1)) == Claim::unavailable);
+}
+
+namespace {
+
+/// A member of the group "g" with the shared window; a count of what it handled goes to `times`.
+template <class Backend, class Handler>
+auto consumer(Backend& backend, const std::string& url, const std::string& name, Handler handler) {
+  auto options = hurried();
+  options.subscribe = member(name);
+  options.lease_wait = 20ms;
+  pulse::RedisDedupOptions window;
+  window.owner = name;
+  window.connect_timeout = window.command_timeout = 200ms;
+  using H = pulse::Handlers<pulse::On<pulse::FeedbackEvent, Handler>>;
+  return std::make_unique<pulse::Consumer<Backend&, pulse::RedisDedup<>, pulse::NoMetrics, H>>(
+      backend, pulse::RedisDedup<>{url_of(url), window}, pulse::NoMetrics{}, pulse::handlers(pulse::on<pulse::FeedbackEvent>(std::move(handler))), options);
+}
+
+}  // namespace
+
+TEST_CASE("redis dedup: two members of a group apply a duplicate once") {
+  RedisServer server;
+  pulse::RedisBackend<> backend{url_of(server.url())};
+  publish_events(backend, 0, 50);
+  publish_events(backend, 0, 50);  // the same ids: a producer that was not sure
+  std::map<std::int64_t, int> times;
+  const auto note = [&](const pulse::FeedbackEvent& event) { ++times[event.queue_size]; };
+  auto one = consumer(backend, server.url(), "one", note);
+  auto two = consumer(backend, server.url(), "two", note);
+  for (int i = 0; i < 1000 && !(times.size() == 50 && cli(server, {"XPENDING", "s", "g"})[0] == "0"); ++i) {
+    REQUIRE(one->poll(1ms));
+    REQUIRE(two->poll(1ms));
+  }
+  CHECK(times.size() == 50);
+  for (const auto& [event, count] : times) {
+    CHECK(count == 1);
+  }
+  CHECK(*backend.length("s.dlq") == 0);
+}
+
+TEST_CASE("redis dedup: while the window cannot be asked nothing is handled, nothing is counted, and a stop is bounded") {
+  RedisServer server;
+  FaultProxy proxy{server.port()};
+  pulse::RedisBackend<> backend{url_of(server.url())};
+  publish_events(backend, 0, 20);
+  std::map<std::int64_t, int> times;
+  auto one = consumer(backend, proxy.url(), "one", [&](const pulse::FeedbackEvent& event) { ++times[event.queue_size]; });
+  REQUIRE(one->poll(1ms));
+  proxy.refuse();
+  proxy.cut();
+  const std::size_t before = times.size();
+  for (int i = 0; i < 100; ++i) {
+    const auto report = one->poll(1ms);
+    REQUIRE(report);
+    std::this_thread::sleep_for(std::min(report->pause, 5ms));
+  }
+  CHECK(times.size() <= before + 10);  // a batch that was claimed before
+  CHECK_FALSE(one->health().ready);
+  bool comes_back = false;
+  SUBCASE("it comes back") { comes_back = true; }
+  SUBCASE("a stop does not wait for it") {}
+  if (comes_back) {
+    proxy.pass();
+    for (int i = 0; i < 1000 && !(times.size() == 20 && cli(server, {"XPENDING", "s", "g"})[0] == "0"); ++i) {
+      const auto report = one->poll(5ms);
+      REQUIRE(report);
+      std::this_thread::sleep_for(std::min(report->pause, 50ms));
+    }
+    CHECK(times.size() == 20);
+    for (const auto& [event, count] : times) {
+      CHECK(count == 1);
+    }
+    CHECK(*backend.length("s.dlq") == 0);
+    for (const Reply& pending : cli(server, {"XPENDING", "s", "g", "-", "+", "100"}).items) {
+      CHECK(pending[3].integer == 1);
+    }
+  } else {
+    one->stop();
+    for (int i = 0; i < 100; ++i) {
+      const auto report = one->poll(1ms);
+      if (!report || report->stopped) {
+        break;
+      }
+    }
+    CHECK(cli(server, {"XPENDING", "s", "g"})[0].integer >= 10);  // the rest stays pending
+  }
+}
+
+TEST_SUITE_END();
