@@ -6,10 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "../support/redrive_cases.hpp"
 #include "redis_world.hpp"
 
 using namespace std::chrono_literals;
 using namespace pulse_test;
+namespace redriving = pulse_test::redriving;
 using pulse::EntryId;
 using pulse::ErrorCode;
 using pulse::ManualClock;
@@ -280,6 +282,51 @@ TEST_CASE("redis: an operator deletes, trims and counts") {
   CHECK(*backend.length("none") == 0);
   (void)cli(server, {"SET", "text", "x"});
   CHECK(backend.length("text").error().code == ErrorCode::denied);
+}
+
+namespace {
+/// The cases of redriving that every backend has, on a server of their own.
+struct Redriving {
+  RedisServer server;
+  pulse::RedisBackend<> bus{url_of(server.unix_url())};
+};
+}  // namespace
+
+TEST_CASE_FIXTURE(Redriving, "redis redrive: takes a range, and no more than asked for") { redriving::takes_a_range_and_no_more_than_asked_for(bus); }
+TEST_CASE_FIXTURE(Redriving, "redis redrive: keeps to its rate") { redriving::keeps_to_its_rate(bus); }
+TEST_CASE_FIXTURE(Redriving, "redis redrive: may be interrupted, and goes on") { redriving::may_be_interrupted_and_goes_on(bus); }
+TEST_CASE_FIXTURE(Redriving, "redis redrive: leaves what comes back, and passes over what others take") {
+  redriving::leaves_what_comes_back_and_passes_over_what_others_take(bus);
+}
+TEST_CASE_FIXTURE(Redriving, "redis redrive: refuses options that make no sense") { redriving::refuses_options_that_make_no_sense(bus); }
+TEST_CASE_FIXTURE(Redriving, "redis purge: a range") { redriving::purges_a_range(bus); }
+TEST_CASE_FIXTURE(Redriving, "field bug 21: over Redis, too, a redrive is never swallowed by dedup") { redriving::is_never_swallowed_by_dedup(bus); }
+
+TEST_CASE_FIXTURE(Redriving, "redis redrive: without memory nothing is lost, and it is said") {
+  (void)redriving::bury(bus, 3);
+  (void)cli(server, {"CONFIG", "SET", "maxmemory", "1"});
+  const auto report = pulse::redrive(bus, "s");
+  CHECK(report.end == pulse::RedriveEnd::failed);
+  CHECK(report.redriven == 0);
+  CHECK(report.error.message.find("OOM") != std::string::npos);
+  (void)cli(server, {"CONFIG", "SET", "maxmemory", "0"});
+  CHECK(pulse::redrive(bus, "s").redriven == 3);
+  CHECK(redriving::take(bus) == "0r 1r 2r ");
+}
+
+TEST_CASE_FIXTURE(Redriving, "redis redrive: a server that goes away ends it with an error that says so") {
+  (void)redriving::bury(bus, 10);
+  redriving::Watched<pulse::RedisBackend<>> watched{bus};
+  int steps = 0;
+  watched.after = [&] {
+    if (++steps == 4) {
+      server.kill();
+    }
+  };
+  const auto report = pulse::redrive(watched, "s");
+  CHECK(report.end == pulse::RedriveEnd::failed);
+  CHECK(report.redriven == 4);
+  CHECK(report.error.code == pulse::ErrorCode::unavailable);
 }
 
 TEST_SUITE_END();
