@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "../support/scripted_server.hpp"
 #include "redis_world.hpp"
 
 using namespace std::chrono_literals;
@@ -342,6 +343,24 @@ TEST_CASE("redis: a wake ends a read that waits; what it then brings is not lost
     CHECK(text(one.claim_stale(1h, 10)) == "");
     CHECK(text(one.receive(10, 0ms)) == "1:1 ");
   }
+}
+
+TEST_CASE("redis: with reads ahead, a batch waits for no confirmation of the acks before it") {
+  World world;
+  world.publish(0, 4);
+  ScriptedServer front{world.server.port()};
+  Backend through{url_of(front.url()), world.options, world.clock};
+  auto wanted = member("one");
+  wanted.prefetch = true;
+  auto one = through.subscribe(wanted);
+  REQUIRE(one);
+  CHECK(text(one->receive(1, 0ms)) == "0:1 ");
+  CHECK(one->settle(acks(1)));
+  CHECK(text(one->receive(1, 0ms)) == "1:1 ");
+  CHECK(one->settle(acks(1)));
+  front.on("XACK", {""});
+  CHECK(text(one->receive(1, 0ms)) == "2:1 ");
+  CHECK(through.health().detail == "");  // whoever waits takes the next reply for the confirmation
 }
 
 // guarantee 7

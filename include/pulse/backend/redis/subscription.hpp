@@ -223,6 +223,8 @@ class RedisSubscription {
 
   /// Asks for what comes next: its own from before, else retries that are due and new ones, with `block` where there is nothing else to wait for.
   Asked ask(std::size_t max, std::chrono::milliseconds block) {
+    const bool under_way = exchange_->reads() > 0;
+    const std::size_t before = exchange_->expected();
     exchange_->ask_settlement();
     if (recovering()) {
       exchange_->ask_history(share(max));
@@ -243,7 +245,8 @@ class RedisSubscription {
       exchange_->ask_new(share(max), std::chrono::milliseconds{0});
     }
     full_ = false;
-    return {true, ahead ? std::size_t{1} : 0};
+    // Where a read is under way already, nothing of this write is waited for: neither the next read nor the confirmation of the acks before it.
+    return {true, !ahead ? 0 : under_way ? exchange_->expected() - before : 1};
   }
 
   /// Writes what was asked and takes all replies; a read that blocks is ended through the side channel.
