@@ -18,6 +18,14 @@ inline void keep(const T& value) {
   asm volatile("" : : "r,m"(value) : "memory");
 }
 
+/// Ends the program where an answer is wrong: what is fast and wrong is not measured.
+inline void require(bool right, const char* what = "wrong result") {
+  if (!right) {
+    std::fprintf(stderr, "%s\n", what);
+    std::exit(1);
+  }
+}
+
 struct Row {
   std::string name, metric;
   double value;
