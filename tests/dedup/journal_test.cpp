@@ -258,7 +258,37 @@ TEST_CASE("checkpoints keep the file bounded and the window whole, over many of 
   }
   CHECK(next > 5 * (16384 + window));
   CHECK(largest <= 24 * (16384 + window) + (1 << 18));
-  CHECK(!std::filesystem::exists(place.path("next")));
+}
+
+TEST_CASE("at any moment of many checkpoints within one life, the file holds the last of what was told, and damage shows") {
+  const Place place;
+  constexpr std::uint64_t window = 3000;
+  auto dedup = opened(place.path(), window);
+  std::uint64_t next = 0;
+  for (int stop = 0; stop < 120; ++stop) {
+    const std::uint64_t more = 1 + static_cast<std::uint64_t>(stop) * 7919 % 1500;
+    commit(dedup, next, next + more);
+    next += more;
+    std::string bytes = bytes_of(place.path());
+    put_bytes(place.path("copy"), bytes);
+    std::size_t held = 0;
+    {
+      auto journal = Journal::open({.path = place.path("copy"), .window = window});
+      REQUIRE_MESSAGE(journal, (journal ? "" : journal.error().message));
+      const std::vector<EventId> recovered = journal->take_recovered();
+      held = recovered.size();
+      REQUIRE(held >= std::min(next, window));
+      for (std::size_t i = 0; i < held; ++i) {
+        REQUIRE(recovered[i] == id(next - held + i));
+      }
+    }
+    if (held > 10) {
+      bytes[64 + (held - 3) * 24] ^= 1;
+      put_bytes(place.path("damaged"), bytes);
+      REQUIRE(refused(place.path("damaged")).code == ErrorCode::protocol);
+    }
+  }
+  CHECK(next > 4 * (16384 + window));
 }
 
 TEST_CASE("a checkpoint that is shorter than it says, or was never finished, is damage and no empty window") {

@@ -42,7 +42,8 @@ struct JournalOptions {
 /// The ids that were committed, in their order, in a file that is appended to. When it has grown by twice the window, a checkpoint with the
 /// last window takes its place by a rename; it is written along with the file meanwhile, so that no append waits for it.
 ///
-/// The file is at most 72 bytes an id of the window long (24 bytes a record), or 400 kB and 24 bytes an id, and a quarter of a megabyte more.
+/// Each of the two files is at most 72 bytes an id of the window long (24 bytes a record), or 400 kB and 24 bytes an id, and a quarter of a megabyte
+/// more. They change places where the system can exchange names, so that in the long run nothing is allocated.
 /// Complexity: an append is a checksum and one or two stores of 24 bytes into mapped memory. Thread safety: one thread; one process, which holds a
 /// lock that ends with it. Linux and other systems with mmap, flock and a local file system.
 class Journal {
@@ -75,7 +76,7 @@ class Journal {
   void append(EventId id) noexcept {
     const detail::JournalRecord record = detail::JournalRecord::of(id, first_ + count_, options_.seed);
     current_.put(count_, record);
-    if (count_ >= early_) {
+    if (count_ >= early_) {  // then a checkpoint has begun
       next_.put(count_ - early_, record);
     }
     if (++count_ == limit_) {
@@ -192,7 +193,7 @@ class Journal {
       const detail::JournalRecord record = file.record(at);
       if (record.valid(first_ + at, options_.seed)) {
         recovered_.push_back(record.id);
-      } else if (!record.blank()) {
+      } else if (!record.blank() && !(header.stale != detail::JournalHeader::unfinished && record.valid(header.stale + at, options_.seed))) {
         ++damaged;
       }
     }
@@ -242,13 +243,13 @@ class Journal {
     const std::uint64_t before = count_;
     Status status = count_ >= limit_ ? put_checkpoint() : Status{};
     needed -= before - count_;
-    if (status && needed > early_ && !next_.opened()) {
+    if (status && needed > early_ && !begun_) {
       status = begin_checkpoint(needed - early_);
     }
     if (status) {
       status = current_.grow(needed, options_.path);
     }
-    if (status && next_.opened()) {
+    if (status && begun_) {
       status = next_.grow(needed > early_ ? needed - early_ : 0, next_path_);
     }
     failed_ = !status;
@@ -257,39 +258,54 @@ class Journal {
       ready_ = 0;
       return false;
     }
-    ready_ = std::min(current_.room(), next_.opened() ? early_ + next_.room() : early_);
+    ready_ = std::min(current_.room(), begun_ ? early_ + next_.room() : early_);
     return true;
   }
 
+  /// In the file that the last checkpoint has replaced, if there is one: its memory is there already, which a new one's is not.
   Status begin_checkpoint(std::uint64_t records) {
-    auto file = detail::JournalFile::open(next_path_, most(), true);
-    if (!file) {
-      return std::move(file).error();
+    std::uint64_t stale = detail::JournalHeader::unfinished;
+    if (next_.opened()) {
+      stale = next_.header().first;
+      next_.blank(limit_, next_.room());  // as far as each life gets; what is behind would be of a life before
+    } else {
+      auto file = detail::JournalFile::open(next_path_, most(), true);
+      if (!file) {
+        return std::move(file).error();
+      }
+      next_ = *std::move(file);
     }
-    if (Status grown = file->grow(records, next_path_); !grown) {
+    if (Status grown = next_.grow(records, next_path_); !grown) {
       return grown;
     }
-    file->put_header({.seed = options_.seed, .first = first_ + early_, .base = detail::JournalHeader::unfinished});
+    next_.put_header({.seed = options_.seed, .first = first_ + early_, .base = detail::JournalHeader::unfinished, .stale = stale});
     for (std::uint64_t at = early_; at < count_; ++at) {
-      file->put(at - early_, current_.record(at));
+      next_.put(at - early_, current_.record(at));
     }
-    next_ = *std::move(file);
+    begun_ = true;
     return {};
   }
 
   Status put_checkpoint() {
-    next_.put_header({.seed = options_.seed, .first = first_ + early_, .base = count_ - early_});
+    detail::JournalHeader header = next_.header();
+    header.base = count_ - early_;
+    next_.put_header(header);
     if (options_.sync_every != 0) {
       if (Status synced = next_.sync(next_path_); !synced) {
         return synced;
       }
     }
-    if (std::rename(next_path_.c_str(), options_.path.c_str()) != 0) {
-      return detail::JournalFile::failure("replace", options_.path);
+    bool exchanged = false;
+    if (Status replaced = detail::JournalFile::replace(next_path_, options_.path, exchanged); !replaced) {
+      return replaced;
     }
-    current_ = std::move(next_);
-    next_ = {};
+    std::swap(current_, next_);
+    if (!exchanged) {
+      next_ = {};
+    }
+    begun_ = false;
     current_.sync_at_close(options_.sync_every > 1);
+    next_.sync_at_close(false);
     first_ += early_;
     count_ -= early_;
     return options_.sync_every != 0 ? detail::JournalFile::sync_directory(options_.path) : Status{};
@@ -299,7 +315,8 @@ class Journal {
   std::string next_path_;
   WriterLock lock_;
   detail::JournalFile current_;
-  detail::JournalFile next_;  ///< the checkpoint in the making: holds what the file holds from `early_` on
+  detail::JournalFile next_;  ///< the checkpoint in the making: once begun, it holds what the file holds from `early_` on
+  bool begun_ = false;
   std::vector<EventId> recovered_;
   std::uint64_t early_ = 0;  ///< as many records in the file, and the checkpoint begins
   std::uint64_t limit_ = 0;  ///< as many, and it takes the file's place

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -107,9 +108,26 @@ class JournalFile {
     std::memcpy(&record, place(at), sizeof record);
     return record;
   }
+  void blank(std::uint64_t from, std::uint64_t to) noexcept {
+    if (from < to) {
+      std::memset(place(from), 0, (to - from) * sizeof(JournalRecord));
+    }
+  }
   void put(std::uint64_t at, const JournalRecord& record) noexcept { std::memcpy(place(at), &record, sizeof record); }
 
   Status sync(const std::string& path) noexcept { return ::fdatasync(fd_) == 0 ? Status{} : Status{failure("sync", path)}; }
+
+  /// Puts `from` in the place of `to`. Says in `exchanged` whether `from` now names what `to` named, or is gone.
+  static Status replace(const std::string& from, const std::string& to, bool& exchanged) noexcept {
+#if defined(RENAME_EXCHANGE)
+    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
+      exchanged = true;
+      return {};
+    }
+#endif
+    exchanged = false;
+    return std::rename(from.c_str(), to.c_str()) == 0 ? Status{} : Status{failure("replace", to)};
+  }
 
   static Error failure(const char* what, const std::string& path) {
     return {ErrorCode::unavailable, "journal " + path + ": cannot " + what + ": " + std::strerror(errno)};

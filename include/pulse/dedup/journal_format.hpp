@@ -52,11 +52,13 @@ struct JournalHeader {
   std::uint64_t first = 0;  ///< the number of the first record in the order of all that were ever written
   /// How many records a checkpoint began with: fewer are damage. `unfinished` until it has them all.
   std::uint64_t base = 0;
-  std::uint64_t reserved[2] = {0, 0};
+  /// The number of the first record in the file's former life: its records are remains, as good as unwritten space. ~0: it had none.
+  std::uint64_t stale = ~std::uint64_t{0};
+  std::uint64_t reserved = 0;
   std::uint64_t check = 0;
 
   [[nodiscard]] constexpr std::uint64_t right_check() const noexcept {
-    return journal_check(magic, version, journal_check(seed, first, reserved[0], reserved[1]), base);
+    return journal_check(magic, version, journal_check(seed, first, stale, reserved), base);
   }
 
   /// What is wrong with it, in words that follow the journal's name; "" if nothing is.

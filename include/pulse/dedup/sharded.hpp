@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -26,7 +25,7 @@ namespace pulse {
 /// unevenly: so an id that `S{capacity}` would still know is forgotten with a probability below 10^-8. A shard whose every place is leased
 /// answers `unavailable` though others have room. Which shard an id belongs to depends on a secret seed: nobody can aim at one.
 ///
-/// Complexity: that of S, a hash and an uncontended lock. A batch takes each lock once. Thread safety: any thread may call anything at
+/// Complexity: that of S, a hash and an uncontended lock. The claims of a batch wait for memory together. Thread safety: any thread may call anything at
 /// any time, except moving and destroying.
 template <Dedup S>
 class Sharded : public detail::Wraps<S> {
@@ -174,7 +173,8 @@ class Sharded : public detail::Wraps<S> {
     return total;
   }
 
-  /// Takes what belongs to one shard out of the batch, in its order, then the next shard's.
+  /// All shards are asked for their memory first, then each id in its turn: of a batch, few ids fall on one shard, and to gather them
+  /// costs more than the locks that it spares.
   void claim_together(std::span<const EventId> ids, std::span<Claim> claims, std::span<lease_type> leases) {
     std::uint32_t shard[together];
     for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -183,33 +183,13 @@ class Sharded : public detail::Wraps<S> {
         shards_[shard[i]]->strategy.prefetch(ids[i]);
       }
     }
-    EventId part_ids[together];
-    Claim part_claims[together];
-    detail::inner_lease<S> part_leases[together]{};
-    std::uint32_t position[together];
-    std::uint32_t left = ~std::uint32_t{0} >> (together - ids.size());
-    while (left != 0) {
-      const std::uint32_t current = shard[std::countr_zero(left)];
-      std::size_t count = 0;
-      for (std::uint32_t look = left; look != 0; look &= look - 1) {
-        const auto at = static_cast<std::uint32_t>(std::countr_zero(look));
-        if (shard[at] == current) {
-          position[count] = at;
-          part_ids[count++] = ids[at];
-          left &= ~(std::uint32_t{1} << at);
-        }
-      }
-      {
-        Shard& home = *shards_[current];
-        const Lock lock{home};
-        detail::claim_inner(home.strategy, std::span<const EventId>{part_ids, count}, std::span<Claim>{part_claims, count}, std::span{part_leases, count});
-      }
-      for (std::size_t i = 0; i < count; ++i) {
-        claims[position[i]] = part_claims[i];
-        if (!leases.empty()) {
-          leases[position[i]] = {current, part_leases[i]};
-        }
-      }
+    lease_type ignored;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      lease_type& lease = leases.empty() ? ignored : leases[i];
+      lease.shard = shard[i];
+      Shard& home = *shards_[shard[i]];
+      const Lock lock{home};
+      claims[i] = detail::claim_inner(home.strategy, ids[i], lease.inner);
     }
   }
 
