@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,18 +36,32 @@ struct Row {
 
 class Report {
  public:
-  Report(std::string bench, int argc, char** argv) : bench_(std::move(bench)) {
+  /// `more` are further options, each with a value: "--name VALUE".
+  Report(std::string bench, int argc, char** argv, const std::vector<std::string>& more = {}) : bench_(std::move(bench)) {
+    std::vector<std::string> known{"--json FILE"};
+    known.insert(known.end(), more.begin(), more.end());
     for (int i = 1; i < argc; ++i) {
-      const std::string_view argument = argv[i];
+      const std::string argument = argv[i];
+      const auto takes = [&](const std::string& option) { return option.starts_with(argument + " "); };
       if (argument == "--quick") {
         quick = true;
-      } else if (argument == "--json" && i + 1 < argc) {
-        json_ = argv[++i];
+      } else if (i + 1 < argc && std::any_of(known.begin(), known.end(), takes)) {
+        options_[argument] = argv[++i];
       } else {
-        std::fprintf(stderr, "%s: unknown argument \"%s\": allowed are --quick and --json FILE\n", bench_.c_str(), argv[i]);
+        std::fprintf(stderr, "%s: unknown argument \"%s\", or no value after it: allowed are --quick", bench_.c_str(), argv[i]);
+        for (const std::string& option : known) {
+          std::fprintf(stderr, ", %s", option.c_str());
+        }
+        std::fputs("\n", stderr);
         std::exit(2);
       }
     }
+    json_ = option("--json");
+  }
+  /// The value given for an option, or "".
+  [[nodiscard]] std::string option(const std::string& name) const {
+    const auto at = options_.find(name);
+    return at == options_.end() ? "" : at->second;
   }
   ~Report() {
     if (json_.empty()) {
@@ -79,6 +94,7 @@ class Report {
  private:
   std::string bench_;
   std::string json_;
+  std::map<std::string, std::string> options_;
   std::vector<Row> rows_;
 };
 

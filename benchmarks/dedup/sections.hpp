@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "contestants.hpp"
+#include "measure.hpp"
+#include "results.hpp"
+
+namespace bench::dedup {
+
+struct Effort {
+  std::size_t ids;  ///< a subject gets in a round
+  int rounds;
+  std::size_t calls;  ///< that are timed one by one
+};
+
+/// Reads the ids and does nothing with them.
+struct Nothing final : Subject {
+  void one_by_one(std::span<const EventId> ids, std::uint8_t* known) override {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      known[i] = static_cast<std::uint8_t>(ids[i].low ^ ids[i].high);
+    }
+  }
+};
+struct Limit final : Subject {
+  explicit Limit(std::size_t window) : lines(window) {}
+  void one_by_one(std::span<const EventId> ids, std::uint8_t*) override { lines.touch(ids); }
+  TwoLines lines;
+};
+
+inline const char* const batches = ", batches of 16";
+inline const char* const limit_name = "limit: two cache lines, prefetched";
+
+/// All that take part at one window size with one kind of traffic.
+class Round {
+ public:
+  Round(std::string section, std::string setting, std::size_t window, Traffic traffic)
+      : section_(std::move(section)), setting_(std::move(setting)), window_(window), traffic_(traffic) {}
+
+  /// Makes one, and fills it until each new id pushes one out.
+  void add(const Contestant& one) {
+    if (window_ > one.most) {
+      return;
+    }
+    const std::size_t before = heap();
+    Lane lane{one.name, one.make(window_), std::make_shared<Stream>(traffic_), false, one.exact};
+    lane.run(window_ + window_ / 8);
+    const std::size_t says = lane.subject->bytes();
+    bytes_.push_back(static_cast<double>(says != 0 ? says : heap() - before) / static_cast<double>(window_));
+    ours_.push_back(one.ours);
+    lanes_.push_back(lane);
+    if (one.batches) {
+      lane.name += batches;
+      lane.batched = true;
+      lanes_.push_back(lane);
+      ours_.push_back(true);
+      bytes_.push_back(0);
+    }
+  }
+  void add_baselines() {
+    lanes_.push_back({limit_name, std::make_shared<Limit>(window_), std::make_shared<Stream>(traffic_), true, false, false});
+    lanes_.push_back({"do nothing", std::make_shared<Nothing>(), std::make_shared<Stream>(traffic_), false, false, false});
+    ours_.insert(ours_.end(), 2, false);
+    bytes_.insert(bytes_.end(), 2, 0);
+  }
+
+  void measure(Results& out, const Effort& effort) {
+    take_turns(lanes_, effort.ids, effort.rounds);
+    for (const Lane& lane : lanes_) {
+      put(out, lane.name, "time per id", lane.ns, "ns");
+    }
+    const Lane* limit = nullptr;
+    for (const Lane& lane : lanes_) {
+      limit = lane.name == limit_name ? &lane : limit;
+    }
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      const Lane& lane = lanes_[i];
+      for (std::size_t j = 0; ours_[i] && j < lanes_.size(); ++j) {
+        if (!ours_[j] && lanes_[j].checked) {
+          put(out, lane.name, "ratio", lane.ns, "ns", lanes_[j].name, lanes_[j].ns / lane.ns);
+        }
+      }
+      if (ours_[i] && lane.name.find('<') != std::string::npos) {  // a wrapper over what stands in its brackets
+        const std::string inner = lane.name.substr(lane.name.find('<') + 1, lane.name.find('>') - lane.name.find('<') - 1) + (lane.batched ? batches : "");
+        for (const Lane& other : lanes_) {
+          if (other.name == inner) {
+            put(out, lane.name, "over its inner strategy", lane.ns, "ns", inner + " (cost)", lane.ns / other.ns);
+          }
+        }
+      }
+      if (ours_[i] && lane.batched && limit != nullptr) {
+        put(out, lane.name, "over the limit", lane.ns, "ns", limit_name + std::string{" (cost)"}, lane.ns / limit->ns);
+      }
+      if (bytes_[i] != 0) {
+        put(out, lane.name, "memory per id", bytes_[i], "bytes");
+      }
+    }
+    for (Lane& lane : lanes_) {
+      if (effort.calls != 0 && !lane.batched) {
+        const std::vector<double> times = lane.each(effort.calls);
+        put(out, lane.name, "p99 of a call", times[times.size() * 99 / 100], "ns");
+        put(out, lane.name, "worst call", times.back() / 1000, "us");
+      }
+      if (lane.checked) {
+        put(out, lane.name, "false duplicates", share(lane.false_duplicates, lane.fresh), "%");
+        if (lane.redelivered != 0) {
+          put(out, lane.name, "missed duplicates", share(lane.missed, lane.redelivered), "%");
+        }
+      }
+    }
+  }
+
+ private:
+  static double share(std::uint64_t part, std::uint64_t of) { return of == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(of); }
+  void put(Results& out, const std::string& subject, const char* metric, double value, const char* unit, const std::string& vs = "", double ratio = 0) const {
+    out.push_back({section_, subject, setting_, window_, metric, value, unit, vs, ratio});
+  }
+
+  std::string section_;
+  std::string setting_;
+  std::size_t window_;
+  Traffic traffic_;
+  std::vector<Lane> lanes_;
+  std::vector<bool> ours_;
+  std::vector<double> bytes_;
+};
+
+/// New ids only, in the steady state where each pushes one out.
+inline void windows(Results& out, std::size_t window, const Effort& effort) {
+  Scratch scratch;
+  Round round{"windows", "", window, {}};
+  for (const auto& list : {strategies(scratch), peers()}) {
+    for (const Contestant& one : list) {
+      round.add(one);
+    }
+  }
+  round.add_baselines();
+  round.measure(out, effort);
+}
+
+/// A share of redeliveries, from just now, from half a window ago, from nearly a whole one.
+inline void redelivery(Results& out, std::size_t window, unsigned percent, const char* late, std::size_t distance, const Effort& effort) {
+  Scratch scratch;
+  Round round{"redelivery", std::to_string(percent) + " % redelivered, up to " + late + " late", window, {percent, distance}};
+  for (const auto& list : {strategies(scratch), peers()}) {
+    for (const Contestant& one : list) {
+      if (one.name != "SeenSet") {
+        round.add(one);
+      }
+    }
+  }
+  round.measure(out, effort);
+}
+
+/// Entry ids of a stream instead of random ones.
+inline void kinds(Results& out, std::size_t window, const Effort& effort) {
+  Scratch scratch;
+  Round round{"kinds", "stream ids", window, {0, 0, Kind::stream}};
+  for (const auto& list : {strategies(scratch), peers()}) {
+    for (const Contestant& one : list) {
+      if (one.name != "SeenSet") {
+        round.add(one);
+      }
+    }
+  }
+  round.measure(out, effort);
+}
+
+}  // namespace bench::dedup
