@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
@@ -15,7 +16,7 @@
 #include <pulse/dedup/lru_window.hpp>
 #include <pulse/dedup/seen_set.hpp>
 #include <pulse/dedup/sharded.hpp>
-#include <pulse/dedup/tiered.hpp>
+#include <pulse/dedup/ttl_window.hpp>
 
 #include "peers.hpp"
 #include "subject.hpp"
@@ -51,6 +52,7 @@ inline std::vector<Contestant> strategies(Scratch& scratch) {
   std::vector<Contestant> list;
   list.push_back(strategy("FifoWindow", [](std::size_t window) { return pulse::FifoWindow{window}; }));
   list.push_back(strategy("LruWindow", [](std::size_t window) { return pulse::LruWindow{window}; }));
+  list.push_back(strategy("TtlWindow", [](std::size_t window) { return pulse::TtlWindow{std::chrono::hours{1}, window}; }));
   list.push_back(strategy("Sharded<FifoWindow>", [](std::size_t window) { return pulse::Sharded<pulse::FifoWindow>{window}; }));
   list.push_back(strategy("Journaled<FifoWindow>", [&scratch](std::size_t window) {
     auto made = pulse::Journaled<pulse::FifoWindow>::open(pulse::FifoWindow{window}, {.path = scratch.next()});

@@ -81,13 +81,12 @@ inline std::string svg(const Chart& chart) {
       << escaped(chart.title) << " (" << chart.unit << ", less is better)</text>\n";
   int y = 44;
   for (const auto& [name, value] : chart.bars) {
-    const bool ours =
-        name.find("Window") != std::string::npos || name.find("SeenSet") != std::string::npos || name.find("Rotating") == 0 || name.find("Cuckoo") == 0;
+    const bool theirs = name.find("::") != std::string::npos || name.find("Boost.") == 0 || name.find("limit") == 0 || name == "do nothing";
     const int length = most > 0 ? static_cast<int>(value / most * (width - left - 90)) : 0;
     char number[32];
     std::snprintf(number, sizeof number, "%.1f", value);
     out << "<text x=\"" << left - 8 << "\" y=\"" << y + 14 << "\" text-anchor=\"end\">" << escaped(name) << "</text><rect x=\"" << left << "\" y=\"" << y
-        << "\" width=\"" << std::max(length, 1) << "\" height=\"" << row - 6 << "\" fill=\"" << (ours ? "#2a6fb0" : "#a0a6ad") << "\"/><text x=\""
+        << "\" width=\"" << std::max(length, 1) << "\" height=\"" << row - 6 << "\" fill=\"" << (theirs ? "#a0a6ad" : "#2a6fb0") << "\"/><text x=\""
         << left + length + 6 << "\" y=\"" << y + 14 << "\">" << number << "</text>\n";
     y += row;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -80,9 +81,7 @@ inline void threads(Results& out, std::size_t window, const Effort& effort) {
           const std::span<const EventId> part{&ids[at], chunk};
           batched ? subject.batched(part, &known[at]) : subject.one_by_one(part, &known[at]);
         }
-        for (const std::uint8_t one : known) {
-          known_ids += one;
-        }
+        known_ids += static_cast<std::uint64_t>(std::count(known.begin(), known.end(), 1));
       });
     }
     for (std::thread& worker : workers) {
