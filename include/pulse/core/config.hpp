@@ -29,6 +29,12 @@ struct FeedbackSettings {
 /// Errors: config, naming what is wrong and what is allowed.
 [[nodiscard]] Status check(const FeedbackSettings& settings);
 
+namespace detail {
+struct SystemEnvironment {
+  const char* operator()(const char* name) const noexcept { return std::getenv(name); }
+};
+}  // namespace detail
+
 /// What the environment says. Reference: docs/reference/configuration.md
 struct PulseConfig {
   bool enabled = true;                                 ///< PULSE_ENABLED
@@ -41,13 +47,10 @@ struct PulseConfig {
 
   /// Reads the environment. A variable that is not set, or empty, takes its default.
   /// Errors: config, for the first bad value: names the variable, the value (never a secret) and what is allowed.
-  [[nodiscard]] static Result<PulseConfig> from_env() {
-    return from_env([](const char* name) -> const char* { return std::getenv(name); });
-  }
-
-  /// The same from `lookup(name)`, which returns `const char*`: nullptr where the variable is not set.
-  template <class Lookup>
-  [[nodiscard]] static Result<PulseConfig> from_env(Lookup&& lookup);
+  ///
+  /// `lookup(name)`, where given, is asked instead; it returns `const char*`: nullptr where the variable is not set.
+  template <class Lookup = detail::SystemEnvironment>
+  [[nodiscard]] static Result<PulseConfig> from_env(Lookup&& lookup = {});
 };
 
 namespace detail {

@@ -77,6 +77,13 @@ using GaugeFamily = MetricFamily<Name, Help, MetricKind::gauge, Labels...>;
 template <FixedString Name, FixedString Help, class... Labels>
 using HistogramFamily = MetricFamily<Name, Help, MetricKind::histogram, Labels...>;
 
+namespace detail {
+template <class... Families>
+constexpr boost::hana::tuple<Families...> families(const Families&...) noexcept {
+  return {};
+}
+}  // namespace detail
+
 namespace family {
 
 inline constexpr CounterFamily<"pulse_consume_total", "Deliveries settled, by outcome", StreamLabel, TrackLabel, OutcomeLabel> consume{};
@@ -97,8 +104,8 @@ inline constexpr GaugeFamily<"pipeline_backpressure_state", "0 ok, 1 soft, 2 har
 inline constexpr GaugeFamily<"pipeline_feedback_queue_depth", "Queue size as last reported", SourceLabel> queue_depth{};
 
 /// All of them, in the order in which they are exposed.
-inline constexpr auto all = boost::hana::make_tuple(consume, publish, lag_ms, handler_time, schema_warnings, claimed, vanished, lease_lost, pending, dlq_depth,
-                                                    dedup_size, reconnects, backend_errors, rate_scale, backpressure_state, queue_depth);
+inline constexpr auto all = detail::families(consume, publish, lag_ms, handler_time, schema_warnings, claimed, vanished, lease_lost, pending, dlq_depth,
+                                             dedup_size, reconnects, backend_errors, rate_scale, backpressure_state, queue_depth);
 
 }  // namespace family
 

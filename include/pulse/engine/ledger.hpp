@@ -18,9 +18,10 @@ namespace pulse::engine {
 /// only the text of dead letters' reasons is allocated. One thread.
 ///
 /// Requires: no more acks than `max_batch` between two calls of clear().
-class Ledger {
+template <class Made = Settlement>  // dependent, so that it is compiled where there is a consumer only: spans of vectors are dear
+class BasicLedger {
  public:
-  explicit Ledger(std::size_t max_batch) : acks_(std::make_unique_for_overwrite<std::uint32_t[]>(max_batch)), acks_end_(acks_.get()) {
+  explicit BasicLedger(std::size_t max_batch) : acks_(std::make_unique_for_overwrite<std::uint32_t[]>(max_batch)), acks_end_(acks_.get()) {
     retries_.reserve(max_batch);
     dead_letters_.reserve(max_batch);
     reasons_.reserve(max_batch);
@@ -38,7 +39,7 @@ class Ledger {
   [[nodiscard]] bool empty() const noexcept { return acks_end_ == acks_.get() && retries_.empty() && dead_letters_.empty(); }
 
   /// What to settle now; valid until the next change.
-  [[nodiscard]] Settlement settlement() noexcept {
+  [[nodiscard]] Made settlement() noexcept {
     for (std::size_t i = 0; i < dead_letters_.size(); ++i) {  // here, because growing reasons_ moves short strings
       dead_letters_[i].reason = reasons_[i];
     }
@@ -59,5 +60,7 @@ class Ledger {
   std::vector<DeadLetterItem> dead_letters_;
   std::vector<std::string> reasons_;  // parallel to dead_letters_
 };
+
+using Ledger = BasicLedger<>;
 
 }  // namespace pulse::engine

@@ -67,7 +67,8 @@ struct PrometheusNames {
 /// histogram), without a lock or an allocation. The number of series is fixed at construction.
 ///
 /// `prometheus_text(metrics)` of metrics/prometheus_text.hpp writes it out. Thread safety: recording and reading, all of it.
-class PrometheusMetrics {
+template <class = void>  // so that it is compiled where there is one only
+class BasicPrometheusMetrics {
   static constexpr std::size_t families = detail::size_of(family::all);
   static constexpr std::size_t histogram_cells = histogram_bounds_ns.size() + 2;  // buckets, +Inf, sum in ns
   static constexpr std::uint64_t unset = 0x7ff8'0000'dead'0001;                   // a NaN that no one sets: the gauge is not exposed
@@ -75,7 +76,7 @@ class PrometheusMetrics {
  public:
   static constexpr bool enabled = true;
 
-  explicit PrometheusMetrics(PrometheusNames names = {})
+  explicit BasicPrometheusMetrics(PrometheusNames names = {})
       : streams_(with_other(std::move(names.streams))), providers_(with_other(std::move(names.providers))), sources_(with_other(std::move(names.sources))) {
     lay_out(family::all);
   }
@@ -237,5 +238,7 @@ class PrometheusMetrics {
   std::size_t series_ = 0;
   std::unique_ptr<std::atomic<std::uint64_t>[]> cells_;
 };
+
+using PrometheusMetrics = BasicPrometheusMetrics<>;
 
 }  // namespace pulse

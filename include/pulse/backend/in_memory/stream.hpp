@@ -87,7 +87,8 @@ struct PendingSegment {
   std::uint32_t pending = 0;
 };
 
-struct StreamGroup {
+template <class = void>  // so that it is compiled where there is a backend only
+struct BasicStreamGroup {
   std::uint64_t next = 0;  ///< the position of the first entry not delivered yet
   std::uint64_t pending = 0;
   SegmentWindow<PendingSegment> list;
@@ -153,6 +154,8 @@ struct StreamGroup {
     }
   }
 };
+
+using StreamGroup = BasicStreamGroup<>;
 
 template <class Payload>
 struct StreamDeadLetter {
