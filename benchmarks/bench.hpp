@@ -56,27 +56,32 @@ class Report {
         std::exit(2);
       }
     }
-    json_ = option("--json");
+    if (const std::string name = option("--json"); !name.empty()) {
+      file_ = std::fopen(name.c_str(), "w");  // before the run, not after it
+      if (file_ == nullptr) {
+        std::fprintf(stderr, "%s: cannot write \"%s\"\n", bench_.c_str(), name.c_str());
+        std::exit(2);
+      }
+    }
   }
   /// The value given for an option, or "".
   [[nodiscard]] std::string option(const std::string& name) const {
     const auto at = options_.find(name);
     return at == options_.end() ? "" : at->second;
   }
+  Report(const Report&) = delete;
+  Report& operator=(const Report&) = delete;
   ~Report() {
-    if (json_.empty()) {
-      return;
-    }
-    if (std::FILE* file = std::fopen(json_.c_str(), "w")) {
-      std::fputs("[\n", file);
+    if (file_ != nullptr) {
+      std::fputs("[\n", file_);
       for (std::size_t i = 0; i < rows_.size(); ++i) {
         const Row& r = rows_[i];
-        std::fprintf(file,
+        std::fprintf(file_,
                      "  {\"bench\": \"%s\", \"case\": \"%s\", \"metric\": \"%s\", \"value\": %.4g, \"unit\": \"%s\", \"vs\": \"%s\", \"ratio\": %.4g}%s\n",
                      bench_.c_str(), r.name.c_str(), r.metric.c_str(), r.value, r.unit.c_str(), r.vs.c_str(), r.ratio, i + 1 < rows_.size() ? "," : "");
       }
-      std::fputs("]\n", file);
-      std::fclose(file);
+      std::fputs("]\n", file_);
+      std::fclose(file_);
     }
   }
   void row(const std::string& name, const std::string& metric, double value, const std::string& unit, const std::string& vs = "", double ratio = 0) {
@@ -93,7 +98,7 @@ class Report {
 
  private:
   std::string bench_;
-  std::string json_;
+  std::FILE* file_ = nullptr;  // of --json
   std::map<std::string, std::string> options_;
   std::vector<Row> rows_;
 };

@@ -6,6 +6,7 @@
 
 #include <pulse/codec/json.hpp>
 
+#include "../tests/counting_new.hpp"
 #include "bench.hpp"
 #include "json_peers.hpp"
 #if __has_include(<boost/json/src.hpp>)
@@ -149,8 +150,14 @@ int main(int argc, char** argv) {
                     }});
 #endif
   bench::measure(decode, n, rounds);
-  for (std::size_t i = 0; i < decode.size(); ++i) {
-    report.row("decode: " + decode[i].name, "time", decode[i].ns, "ns");
+  for (const auto& each : decode) {
+    report.row("decode: " + each.name, "time", each.ns, "ns");
+    report.row("decode: " + each.name, "speed", static_cast<double>(wire.size()) * 1e3 / each.ns, "MB/s");
+  }
+  for (std::size_t i = 1; i < 4; ++i) {  // what is reused
+    const long before = allocations;
+    decode[i].run(n);
+    report.row("decode: " + decode[i].name, "allocations", static_cast<double>(allocations - before) / static_cast<double>(n), "");
   }
   for (std::size_t i = 1; i < peers; ++i) {
     for (std::size_t j = peers; j < decode.size(); ++j) {
@@ -187,11 +194,34 @@ int main(int argc, char** argv) {
                       }
                     }});
 #endif
+#ifdef PULSE_BENCH_BOOST_JSON
+  encode.push_back({"Boost.JSON", [&](std::size_t count) {
+                      for (std::size_t i = 0; i < count; ++i) {
+                        const boost::json::value d{
+                            {"ts", owned.ts},
+                            {"key", *owned.key},
+                            {"meta", {{"schema_id", owned.meta.schema_id}, {"track", "v1"}, {"headers", boost::json::object{}}, {"hash", *owned.meta.hash}}},
+                            {"payload",
+                             {{"coordinator_id", owned.payload.coordinator_id},
+                              {"queue_size", owned.payload.queue_size},
+                              {"capacity", owned.payload.capacity},
+                              {"level", "soft"},
+                              {"source", owned.payload.source},
+                              {"ts", owned.payload.ts}}}};
+                        const std::string text = boost::json::serialize(d);
+                        bench::keep(text.data());
+                      }
+                    }});
+#endif
   bench::measure(encode, n, rounds);
   pulse::Envelope<pulse::FeedbackEvent> again;
   require(codec.decode(out, again, error) == pulse::DecodeResult::ok && again == owned);
   for (const auto& each : encode) {
-    report.row("encode: " + each.name, "time", each.ns, "ns", &each == &encode[0] && encode.size() > 1 ? encode[1].name : "", encode.back().ns / each.ns);
+    report.row("encode: " + each.name, "time", each.ns, "ns");
+    report.row("encode: " + each.name, "speed", static_cast<double>(out.size()) * 1e3 / each.ns, "MB/s");
+  }
+  for (std::size_t i = 1; i < encode.size(); ++i) {
+    report.row("encode: pulse", "ratio", encode[0].ns, "ns", encode[i].name, encode[i].ns / encode[0].ns);
   }
   return 0;
 }

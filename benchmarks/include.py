@@ -21,7 +21,12 @@ while arguments:
     if argument == "--quick":
         quick = True
     elif argument == "--json" and arguments:
-        out = arguments.pop(0)
+        name = arguments.pop(0)
+        try:
+            out = open(name, "w")  # before the run, not after it
+        except OSError:
+            sys.stderr.write(f'include: cannot write "{name}"\n')
+            sys.exit(2)
     else:
         sys.stderr.write(f'include: {"no FILE after" if argument == "--json" else "unknown argument"} "{argument}": allowed are --quick and --json FILE\n')
         sys.exit(2)
@@ -81,4 +86,5 @@ if not quick:
             rows.append({"bench": "include", "case": name, "metric": "instructions", "value": round(count, 3), "unit": "1e9", "vs": base_name,
                          "ratio": round(count / counts[base_name], 3)})
 if out:
-    pathlib.Path(out).write_text(json.dumps(rows, indent=1) + "\n")
+    with out:
+        out.write(json.dumps(rows, indent=1) + "\n")

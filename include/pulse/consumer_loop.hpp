@@ -31,7 +31,7 @@ class ConsumerOf {
   using clock = typename T::clock;
   using subscription = typename backend::subscription_type;
   using delivery = typename subscription::delivery_type;
-  using payload = typename payload_seen<delivery, controller>::type;
+  using payload = typename payload_seen<delivery, controller, T>::type;
   using handler = handler_of<controller, metrics, clock>;
   using processor = engine::Processor<payload, dedup, metrics, std::remove_reference_t<typename handler::type>, typename T::codec, typename T::retry>;
 
@@ -48,9 +48,9 @@ class ConsumerOf {
         codec_(std::move(codec)),
         handler_(handler::make(controller_, metrics_, clock_, options_.feedback)),
         loop_(options_.loop, seed_of(options_)),
-        ledger_(options_.loop.batch),
+        ledger_(std::min(options_.loop.batch, engine::largest_batch)),
         processor_(dedup_, metrics_, handler_, codec_, retry_, options_.lease_wait, seed_of(options_), stop_),
-        leases_(options_.heartbeat, options_.loop.batch, clock_, processor_.attention()) {}
+        leases_(options_.heartbeat, std::min(options_.loop.batch, engine::largest_batch), clock_, processor_.attention()) {}
 
   ConsumerOf(const ConsumerOf&) = delete;
   ConsumerOf& operator=(const ConsumerOf&) = delete;
@@ -223,6 +223,7 @@ class ConsumerOf {
     }
     const std::lock_guard lock{mutex_};
     subscription_.emplace(std::move(*made));
+    progress_.store(clock_.steady().time_since_epoch().count(), std::memory_order_relaxed);  // one that has only begun is not stuck
     failures_ = 0;
     return {};
   }
@@ -350,11 +351,8 @@ class ConsumerOf {
       return note(std::move(error));
     }
     (void)note(std::move(error));
-    PollReport report;
-    if (const engine::Action action = loop_.next(now); action.step == engine::Step::pause) {
-      report.pause = action.wait;
-    }
-    return report;
+    const engine::Action action = loop_.next(now);
+    return PollReport{.pause = action.step == engine::Step::pause ? action.wait : std::chrono::milliseconds{0}};
   }
 
   [[no_unique_address]] B backend_;

@@ -15,6 +15,7 @@
 #include "pulse/concept/metrics.hpp"
 #include "pulse/core/config.hpp"
 #include "pulse/core/delivery.hpp"
+#include "pulse/core/feedback.hpp"
 #include "pulse/core/keys.hpp"
 #include "pulse/engine/loop.hpp"
 #include "pulse/engine/retry.hpp"
@@ -28,6 +29,13 @@ struct DefaultTraits {
   using codec = JsonCodec;  ///< for backends that deliver bytes
   using clock = SystemClock;
   using retry = ExponentialBackoff;  ///< see RetryPolicy
+  using feedback = FeedbackEvent;    ///< what bytes are decoded as for a RateController: v1::FeedbackEvent or v2::FeedbackEvent
+};
+
+/// The same on track v2: what v2 adds to a FeedbackEvent is read and checked, and filled from a v1 envelope's headers.
+template <class Traits = DefaultTraits>
+struct OnTrackV2 : Traits {
+  using feedback = v2::FeedbackEvent;
 };
 
 /// How a consumer behaves. Every value has a bound that `start` checks; the defaults suit handlers of milliseconds.

@@ -19,7 +19,7 @@
 namespace pulse::detail {
 
 /// The payload a consumer sees: that of a typed backend's envelopes, else what the controller handles.
-template <class Delivery, class Controller>
+template <class Delivery, class Controller, class Traits>
 struct payload_seen {
   using data_type = std::remove_cvref_t<decltype(std::declval<const Delivery&>().data())>;
   static auto pick() {
@@ -28,7 +28,7 @@ struct payload_seen {
     } else if constexpr (requires { typename Controller::events; }) {
       return std::type_identity<typename Controller::events::payload_type>{};
     } else {
-      return std::type_identity<FeedbackEvent>{};
+      return std::type_identity<typename Traits::feedback>{};
     }
   }
   using type = typename decltype(pick())::type;
@@ -76,8 +76,11 @@ std::vector<engine::StreamFacts> stream_facts(const std::vector<std::string>& ke
 
 template <class Controller>
 Status check_options(const ConsumerOptions& options) {
-  if (Status checked = engine::check(options.loop, options.handler_deadline, options.heartbeat); !checked) {
+  if (Status checked = engine::check(options.loop, options.handler_deadline, options.heartbeat, options.subscribe.prefetch); !checked) {
     return checked;
+  }
+  if (options.lease_wait.count() < 1 || options.lease_wait > std::chrono::hours{24}) {
+    return Error{ErrorCode::config, "ConsumerOptions.lease_wait is " + std::to_string(options.lease_wait.count()) + " ms: allowed are 1 ms to a day"};
   }
   return RateController<Controller> ? check(options.feedback) : Status{};
 }

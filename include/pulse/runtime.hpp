@@ -68,7 +68,8 @@ struct RuntimeHealth {
 
 /// Starts what the environment asks for and stops it within its deadline: with PULSE_ENABLED the consumer on a thread of its own, over
 /// the backend that EVENT_BUS_BACKEND names; without it the in-process FeedbackBus, on which `bus().publish(event)` drives the same
-/// handling. The choice is made once, at start; after it every call is static.
+/// handling. The choice is made once, at start; after it every call is static. SCHEMA_TRACK decides how a backend of bytes is read: on v2
+/// what that track adds to a FeedbackEvent is checked, on v1 it is ignored. It can be started again after a stop; what is done stays done.
 ///
 /// Dedup is owned; Metrics and Controller are referred to. Thread safety: start, stop and the destructor are one thread's; the rest is
 /// everybody's.
@@ -100,6 +101,12 @@ class Runtime {
     if (mode_ != RuntimeMode::stopped) {
       return Error{ErrorCode::config, "the runtime is started already"};
     }
+    {
+      const std::scoped_lock lock{mutex_, facts_mutex_};
+      quit_ = done_ = false;
+      result_ = {};
+      degraded_.clear();
+    }
     if (!config_.enabled) {
       return start_bus();
     }
@@ -116,7 +123,10 @@ class Runtime {
       return Error{ErrorCode::config, "EVENT_BUS_BACKEND is \"" + config_.backend + "\": compiled in are " + names};
     }
     if (!*started && started->error().code == ErrorCode::unavailable && options_.degrade_to_bus) {
-      degraded_ = started->error().message;
+      {
+        const std::lock_guard lock{facts_mutex_};
+        degraded_ = started->error().message;
+      }
       return start_bus();
     }
     return std::move(*started);
@@ -142,6 +152,7 @@ class Runtime {
 
   [[nodiscard]] RuntimeHealth health(std::chrono::milliseconds stuck_after = std::chrono::seconds{30}) const {
     RuntimeHealth health;
+    const std::lock_guard facts{facts_mutex_};
     health.mode = mode_;
     health.degraded = !degraded_.empty();
     health.detail = degraded_;
@@ -168,7 +179,16 @@ class Runtime {
     }
     using pointer = std::remove_cvref_t<decltype(*made)>;
     using backend_type = std::remove_reference_t<decltype(**made)>;
-    using consumer_type = Consumer<backend_type&, D&, M&, C&, T>;
+    if constexpr (!backend_type::capabilities.typed) {
+      if (config_.track == Track::v2) {
+        return start_consumer<Consumer<backend_type&, D&, M&, C&, OnTrackV2<T>>>(name, pointer{std::move(*made)});
+      }
+    }
+    return start_consumer<Consumer<backend_type&, D&, M&, C&, T>>(name, pointer{std::move(*made)});
+  }
+
+  template <class consumer_type, class pointer>
+  Status start_consumer(std::string_view name, pointer made) {
     // A shared owner of both: the consumer's thread and this object let go in either order.
     struct Running {
       pointer backend;
@@ -176,11 +196,12 @@ class Runtime {
       Running(pointer b, D& dedup, M& metrics, C& controller, const ConsumerOptions& options, const typename T::clock& clock)
           : backend(std::move(b)), consumer(*backend, dedup, metrics, controller, options, clock) {}
     };
-    auto running = std::make_shared<Running>(std::move(*made), dedup_, metrics_, controller_, options_.consumer, clock_);
+    auto running = std::make_shared<Running>(std::move(made), dedup_, metrics_, controller_, options_.consumer, clock_);
     if (Status subscribed = running->consumer.start(); !subscribed) {
       return Error{subscribed.error().code, std::string(name) + ": " + subscribed.error().message};
     }
     ask_stop_ = [running] { running->consumer.stop(); };
+    const std::lock_guard facts{facts_mutex_};
     ask_health_ = [running](std::chrono::milliseconds stuck_after) { return running->consumer.health(stuck_after); };
     mode_ = RuntimeMode::consumer;
     thread_ = std::thread([this, running] {
@@ -247,7 +268,8 @@ class Runtime {
   std::optional<typename bus_type::Subscription> subscribed_;
   std::function<void()> ask_stop_;
   std::function<ConsumerHealth(std::chrono::milliseconds)> ask_health_;
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;        // guards what the thread says, and on the bus the handler
+  mutable std::mutex facts_mutex_;  // guards what start() found out: degraded_, ask_health_
   std::condition_variable ended_;
   bool quit_ = false;  // of the bus's thread
   bool done_ = false;

@@ -158,6 +158,43 @@ TEST_CASE("field bug 9: pending entries that were trimmed or deleted are settled
   CHECK(one.claim_stale(1s, 10)->vanished == 0);
 }
 
+TEST_CASE("what was trimmed or deleted before a group read it is counted as missed by that group") {
+  Bytes bus{{}, pulse::ManualClock{}};
+  auto early = *bus.subscribe(options("one"));
+  std::vector<pulse::EntryId> ids;
+  for (int i = 0; i < 10; ++i) {
+    ids.push_back(*bus.publish("s", std::to_string(i)));
+  }
+  CHECK(early.receive(2, 0ms)->deliveries.size() == 2);
+  bus.trim("s", 5);
+  CHECK(early.state(0)->trimmed_unread == 3);  // 2, 3 and 4
+  REQUIRE(bus.erase("s", ids[7]));
+  CHECK(early.receive(10, 0ms)->deliveries.size() == 4);
+  CHECK(early.state(0)->trimmed_unread == 4);
+  auto late_options = options("one");
+  late_options.group = "late";
+  auto late = *bus.subscribe(late_options);
+  CHECK(late.receive(10, 0ms)->deliveries.size() == 4);
+  CHECK(late.state(0)->trimmed_unread == 1);  // what is gone before a group began is not missed by it; 7 lies after
+}
+
+TEST_CASE("field bug 23: a read's maximum is that of all streams together") {
+  Bytes bus{{}, pulse::ManualClock{}};
+  auto one = *bus.subscribe(options("one", {"a", "b", "c"}));
+  for (const char* stream : {"a", "b", "c"}) {
+    for (int i = 0; i < 10; ++i) {
+      REQUIRE(bus.publish(stream, "x"));
+    }
+  }
+  for (std::size_t left = 30; left > 0;) {
+    const std::size_t got = one.receive(7, 0ms)->deliveries.size();
+    CHECK(got == std::min<std::size_t>(7, left));
+    left -= got;
+  }
+  auto two = *bus.subscribe(options("two", {"a", "b", "c"}));
+  CHECK(two.claim_stale(0ms, 7)->deliveries.size() == 7);
+}
+
 TEST_CASE("field bug 18: a former owner's late acknowledgement does not remove the new owner's entry") {
   pulse::ManualClock clock;
   Bytes bus{{}, clock};

@@ -326,11 +326,46 @@ TEST_CASE_FIXTURE(Fixture, "claimed entries are handled as others are, and count
 }
 
 TEST_CASE_FIXTURE(Fixture, "wrong options are an error at start that names them") {
-  options.loop.batch = 0;
-  const auto status = consumer().start();
-  REQUIRE_FALSE(status);
-  CHECK(status.error().code == ErrorCode::config);
-  CHECK(status.error().message.find("ConsumerOptions.batch is 0") != std::string::npos);
+  const auto refused = [&](auto change) {
+    options = pulse::ConsumerOptions{};
+    change();
+    made.reset();
+    const auto status = consumer().start();
+    return status ? "started" : status.error().code == ErrorCode::config ? status.error().message.substr(0, status.error().message.find(':')) : "not config";
+  };
+  CHECK(refused([] {}) == "started");
+  CHECK(refused([&] { options.loop.batch = 0; }) == "ConsumerOptions.loop.batch is 0");
+  CHECK(refused([&] { options.loop.batch = ~std::size_t{0}; }) == "ConsumerOptions.loop.batch is 18446744073709551615");
+  CHECK(refused([&] { options.loop.wait = -1ms; }) == "ConsumerOptions.loop.wait is -1 ms");
+  CHECK(refused([&] { options.loop.wait = std::chrono::milliseconds::max(); }) == "ConsumerOptions.loop.wait is 9223372036854775807 ms");
+  CHECK(refused([&] { options.loop.claim_interval = 0ms; }) == "ConsumerOptions.loop.claim_interval is 0 ms");
+  CHECK(refused([&] { options.loop.error_base = 0ms; }) == "ConsumerOptions.loop.error_base is 0 ms");
+  CHECK(refused([&] { options.loop.drain_deadline = -1ms; }) == "ConsumerOptions.loop.drain_deadline is -1 ms");
+  CHECK(refused([&] { options.handler_deadline = -1ms; }) == "ConsumerOptions.handler_deadline is -1 ms");
+  CHECK(refused([&] { options.lease_wait = 0ms; }) == "ConsumerOptions.lease_wait is 0 ms");
+}
+
+TEST_CASE_FIXTURE(Fixture, "field bug 15: a loop whose backend was away reads again, and health answers while a read blocks") {
+  backend.script->receive_errors = {ErrorCode::unavailable, ErrorCode::unavailable};
+  push({{{1, 0}, "a"}});
+  REQUIRE(consumer().poll());  // the first step looks for abandoned entries
+  for (int i = 0; i < 2; ++i) {
+    const auto away = consumer().poll();
+    REQUIRE(away);
+    CHECK(away->pause > 0ms);
+    CHECK_FALSE(consumer().health().ready);
+    clock.advance(away->pause);
+  }
+  CHECK(drain() == "subscribe;receive fails;receive fails;ack 1;");
+  CHECK(consumer().health().ready);
+  // A read that blocks: it ends only when health has answered.
+  std::thread asks;
+  backend.script->while_receiving = [&] {
+    asks = std::thread([&] { CHECK(consumer().health().live); });
+    asks.join();
+  };
+  CHECK(consumer().poll());
+  CHECK_FALSE(asks.joinable());
 }
 
 TEST_CASE_FIXTURE(Fixture, "a subscription that is refused is an error at start; a passing one can be tried again") {
@@ -341,6 +376,8 @@ TEST_CASE_FIXTURE(Fixture, "a subscription that is refused is an error at start;
 
 TEST_CASE_FIXTURE(Fixture, "field bug 22: a loop that does not come round is not live") {
   CHECK_FALSE(consumer().health().live);
+  REQUIRE(consumer().start());
+  CHECK(consumer().health().live);  // one that has only begun is not stuck
   REQUIRE(consumer().poll());
   CHECK(consumer().health(30s).live);
   clock.advance(31s);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,6 +41,7 @@ class ScriptedBackend {
     std::deque<ErrorCode> subscribe_errors;
     std::deque<ErrorCode> flush_errors;
     std::string trace;
+    std::function<void()> while_receiving{};      // runs inside receive, as what happens meanwhile
     std::atomic<int> wakes{0};
     std::size_t lose_on_extend = ~std::size_t{0};
     std::size_t vanished = 0;
@@ -51,6 +53,9 @@ class ScriptedBackend {
     explicit Subscription(std::shared_ptr<Script> script) : script_(std::move(script)) {}
 
     Result<Batch<Delivery>> receive(std::size_t max, std::chrono::milliseconds) {
+      if (script_->while_receiving) {
+        script_->while_receiving();
+      }
       if (auto error = take(script_->receive_errors, "receive")) {
         return *error;
       }

@@ -257,5 +257,9 @@ TEST_CASE("field bug 6: entries that would age past claim_idle in the queue here
   options.claim_idle = 30s;
   CHECK_FALSE(check(options, 300ms, 0ms));
   CHECK(check(options, 299ms, 0ms));
-  CHECK(check(options, 10s, 10s));  // a heartbeat keeps them young
+  CHECK(check(options, 10s, 10s));                // a heartbeat keeps them young
+  CHECK_FALSE(check(options, 300ms, 10s, true));  // but not those that were read ahead
+  CHECK(check(options, 299ms, 10s, true));
+  CHECK_FALSE(check(options, 150ms, 0ms, true));
+  CHECK(check(options, 149ms, 0ms, true));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -69,6 +70,24 @@ TEST_CASE("prometheus: a slot from elsewhere is recorded under other, not out of
   PrometheusMetrics metrics;
   metrics.add(family::claimed, 1, pulse::LabelSlot<StreamLabel>{12345});
   CHECK(metrics.value(family::claimed, pulse::LabelSlot<StreamLabel>{}) == 1);
+}
+
+TEST_CASE("field bug 22: names that come off the wire make no series") {
+  pulse::PrometheusMetrics metrics{{.streams = {"s"}, .providers = {"p"}, .sources = {"store"}}};
+  const std::size_t series = metrics.series();
+  const auto lines = [&] {
+    const std::string text = pulse::prometheus_text(metrics);
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  metrics.set(pulse::family::queue_depth, 1, metrics.slot<pulse::SourceLabel>("store"));
+  metrics.set(pulse::family::queue_depth, 1, metrics.slot<pulse::SourceLabel>("stranger"));
+  const auto before = lines();
+  for (int i = 0; i < 1000; ++i) {
+    metrics.set(pulse::family::queue_depth, i, metrics.slot<pulse::SourceLabel>("stranger " + std::to_string(i)));
+  }
+  CHECK(metrics.series() == series);
+  CHECK(lines() == before);
+  CHECK(metrics.value(pulse::family::queue_depth, metrics.slot<pulse::SourceLabel>("any")) == 999);
 }
 
 TEST_CASE("prometheus: the buckets' bounds are inclusive") {

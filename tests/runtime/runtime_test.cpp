@@ -208,3 +208,52 @@ TEST_CASE("starting twice is an error") {
   REQUIRE(runtime.start());
   CHECK_FALSE(runtime.start());
 }
+
+TEST_CASE("a runtime that was stopped starts again, consumes, and stops within its deadline") {
+  Bus bus;
+  Rates rates;
+  pulse::NoMetrics metrics;
+  for (const bool enabled : {true, false}) {
+    pulse::PulseConfig wanted = config("inmem");
+    wanted.enabled = enabled;
+    pulse::Runtime runtime{wanted, pulse::backends(pulse::backend<"inmem">(bus)), pulse::LruWindow{64}, metrics, rates};
+    pulse::Publisher publisher{bus, pulse::stream_key(pulse::feedback_stream)};
+    for (int round = 0; round < 2; ++round) {
+      CAPTURE(round);
+      REQUIRE(runtime.start());
+      CHECK(runtime.health().live);
+      const int before = rates.applied;
+      if (enabled) {
+        REQUIRE(publisher.publish(event(pulse::BackpressureLevel::soft)));
+      } else {
+        CHECK(runtime.bus().publish(event(pulse::BackpressureLevel::soft)).delivered == 1);
+      }
+      until([&] { return rates.applied > before; });
+      CHECK(runtime.health().live);
+      CHECK(runtime.stop());
+      CHECK(runtime.mode() == pulse::RuntimeMode::stopped);
+    }
+  }
+}
+
+TEST_CASE("SCHEMA_TRACK decides whether what v2 adds is checked") {
+  const std::string wire = R"({"ts": 1, "meta": {"schema_id": "telemetry.FeedbackEvent", "track": "v2"}, "payload": {"coordinator_id": "c", "queue_size": 1, )"
+                           R"("capacity": 2, "level": "hard", "ts": 1, "utilization": 7}})";
+  for (const pulse::Track track : {pulse::Track::v1, pulse::Track::v2}) {
+    pulse::InMemoryBackend<std::string> bus;
+    Rates rates;
+    pulse::NoMetrics metrics;
+    pulse::PulseConfig wanted = config("inmem");
+    wanted.track = track;
+    pulse::Runtime runtime{wanted, pulse::backends(pulse::backend<"inmem">(bus)), pulse::LruWindow{64}, metrics, rates};
+    const std::string stream = pulse::stream_key(pulse::feedback_stream);
+    REQUIRE(bus.publish(stream, wire));
+    REQUIRE(runtime.start());
+    until([&] { return rates.applied > 0 || !bus.dead_letters(stream, {}, 1)->empty(); });
+    CHECK(runtime.stop());
+    CHECK(rates.applied == (track == pulse::Track::v1 ? 1 : 0));
+    const auto dead = *bus.dead_letters(stream, {}, 1);
+    CHECK(dead.size() == (track == pulse::Track::v2 ? 1 : 0));
+    CHECK((dead.empty() || dead.front().reason.find("payload.utilization: found 7") != std::string::npos));
+  }
+}

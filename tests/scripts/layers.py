@@ -67,6 +67,15 @@ report("pulse.hpp pulls in no opt-in header", [h for h in sorted(reached) if OPT
 
 report("no header is over 350 lines", [f"{h}: {n}" for h in headers if (n := len((include / h).read_text().splitlines())) > 350])
 
+# A formatter that wraps comments runs rows into each other: rows are kept short enough for it.
+problems = []
+for header in headers:
+    for number, line in enumerate((include / header).read_text().splitlines(), 1):
+        row = re.match(r"\s*/// \|", line) is not None
+        if row != (re.match(r"\s*///.*\|$", line) is not None) or (line.lstrip().startswith("///") and not row and " | | " in line):
+            problems.append(f"{header}:{number}: {line.strip()[:100]}")
+report("a table in a comment has one row a line", problems)
+
 tracked = [p for d in ("include", "tests", "benchmarks", "docs") for p in (root / d).rglob("*") if p.suffix in (".hpp", ".cpp", ".py")]
 report("every source has its licence line", [str(p.relative_to(root)) for p in tracked if "SPDX-License-Identifier: MIT" not in p.read_text()[:200]])
 report("headers have #pragma once", [h for h in headers if "#pragma once" not in (include / h).read_text()])

@@ -1,32 +1,36 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <pulse/metrics/prometheus.hpp>
 #include <pulse/metrics/prometheus_text.hpp>
 #include <pulse/pulse.hpp>
 
 #include "counts.hpp"
+#include "options.hpp"
+#include "summary.hpp"
 
 namespace demo {
 
-/// Consumes newline-delimited envelopes as they come off the wire, and says what became of each kind.
-inline int consume_lines(const std::string& file, const pulse::PulseConfig& config) {
-  std::ifstream opened;
-  if (file != "-") {
-    opened.open(file);
-    if (!opened) {
-      std::cerr << "demo: cannot read \"" << file << "\": give a file of newline-delimited envelopes, or - for standard input\n";
-      return 2;
-    }
+/// Text as a line of a report may hold it: short, printable.
+inline std::string excerpt(std::string_view text) {
+  std::string out{text.substr(0, 100)};
+  for (char& c : out) {
+    c = static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f ? '?' : c;
   }
-  std::istream& lines = file == "-" ? std::cin : opened;
+  return out + (text.size() > 100 ? "..." : "");
+}
 
+template <class Traits>
+int consume_lines(std::istream& lines, const Options& wanted, const pulse::PulseConfig& config) {
   const std::string stream = pulse::stream_key(pulse::feedback_stream, config.name_space);
-  pulse::InMemoryBackend<std::string> bus;
+  pulse::InMemoryBackend<std::string> bus{{.trim_acked = true}};
   pulse::PrometheusMetrics prometheus{{.streams = {stream}, .providers = {config.feedback.provider}, .sources = {"store", "pipeline"}}};
   Counts counts;
   pulse::Tee metrics{prometheus, counts};
@@ -38,7 +42,9 @@ inline int consume_lines(const std::string& file, const pulse::PulseConfig& conf
   pulse::ConsumerOptions options;
   options.subscribe.streams = {stream};
   options.feedback = config.feedback;
-  pulse::Consumer consumer{bus, pulse::LruWindow{65536}, metrics, rates, options};
+  using Bus = pulse::InMemoryBackend<std::string>;
+  pulse::Consumer<Bus&, pulse::LruWindow, decltype(metrics)&, pulse::RateCoordinator<>&, Traits> consumer{bus, pulse::LruWindow{65536}, metrics, rates,
+                                                                                                          options};
   if (auto started = consumer.start(); !started) {
     std::cerr << "demo: " << started.error().message << '\n';
     return 2;
@@ -47,33 +53,62 @@ inline int consume_lines(const std::string& file, const pulse::PulseConfig& conf
     while (true) {
       const auto report = consumer.poll();
       if (!report || report->stopped || report->received == 0) {
-        return static_cast<bool>(report);
+        return;
       }
     }
   };
-  std::uint64_t published = 0;
-  for (std::string line; std::getline(lines, line); ++published) {
-    (void)bus.publish(stream, std::move(line));
-    if (published % 100 == 99 && !drain()) {
-      break;
+  std::vector<pulse::EntryId> entries;  // of the lines, in their order
+  for (std::string line; std::getline(lines, line);) {
+    entries.push_back(*bus.publish(stream, std::move(line)));
+    if (entries.size() % 100 == 0) {
+      drain();
     }
   }
-  (void)drain();
-  (void)drain();
+  drain();  // ends at a step that received nothing: it may have been one that looks for abandoned entries,
+  drain();  // which are never two in a row
 
-  std::cout << published << " lines\n";
+  Summary summary;
+  summary.backend = "inmem";
+  summary.published = entries.size();
+  summary.applied = counts.of(pulse::Outcome::success);
+  summary.duplicates = counts.of(pulse::Outcome::duplicate);
+  summary.dead_lettered = counts.of(pulse::Outcome::dead_letter) + counts.of(pulse::Outcome::invalid);
+  summary.stale = counts.of(pulse::Outcome::stale);
+  summary.scale_final = rates.provider_state(config.feedback.provider)->scale;
+  if (wanted.json) {
+    print_json(summary);
+    return 0;
+  }
+  std::cout << entries.size() << " lines\n";
   for (std::size_t i = 0; i < pulse::enum_size<pulse::Outcome>; ++i) {
     const auto outcome = static_cast<pulse::Outcome>(i);
     std::cout << "  " << pulse::name_of(outcome) << ": " << counts.of(outcome) << '\n';
   }
-  if (const auto dead = bus.dead_letters(stream, {}, published + 1); dead && !dead->empty()) {
+  if (const auto dead = bus.dead_letters(stream, {}, entries.size()); dead && !dead->empty()) {
     std::cout << "dead letters:\n";
     for (const pulse::DeadLetter& letter : *dead) {
-      std::cout << "  " << pulse::to_string(letter.original_id) << "  " << letter.reason << '\n';
+      const auto line = std::lower_bound(entries.begin(), entries.end(), letter.original_id) - entries.begin() + 1;
+      std::cout << "  line " << line << ": " << excerpt(letter.reason) << "\n    " << excerpt(letter.data) << '\n';
     }
   }
   std::cout << '\n' << pulse::prometheus_text(prometheus);
   return 0;
+}
+
+/// Consumes newline-delimited envelopes as they come off the wire, and says what became of each kind.
+inline int consume_lines(const Options& options, const pulse::PulseConfig& config) {
+  std::ifstream opened;
+  if (options.input != "-") {
+    opened.open(options.input);
+    if (!opened || (opened.peek() == std::char_traits<char>::eof() && opened.bad())) {  // bad: a folder opens, but cannot be read
+      std::cerr << "demo: cannot read \"" << options.input << "\": give a file of newline-delimited envelopes, or - for standard input\n";
+      return 2;
+    }
+    opened.clear();
+  }
+  std::istream& lines = options.input == "-" ? std::cin : opened;
+  return config.track == pulse::Track::v2 ? consume_lines<pulse::OnTrackV2<>>(lines, options, config)
+                                          : consume_lines<pulse::DefaultTraits>(lines, options, config);
 }
 
 }  // namespace demo

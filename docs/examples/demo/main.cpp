@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 #include <mutex>
 #include <string>
@@ -19,6 +20,7 @@
 #include "options.hpp"
 #include "plot.hpp"
 #include "simulation.hpp"
+#include "summary.hpp"
 
 namespace {
 
@@ -48,38 +50,10 @@ struct ObservedRates {
   }
 };
 
-struct Summary {
-  std::string backend;
-  std::uint64_t published = 0;
-  std::uint64_t applied = 0;
-  std::uint64_t duplicates = 0;
-  std::uint64_t dead_lettered = 0;
-  std::uint64_t stale = 0;
-  std::uint64_t queue_overflow = 0;
-  std::uint64_t written = 0;
-  double lag_ms_p99 = 0;
-  double scale_final = 1;
-
-  [[nodiscard]] std::uint64_t lost() const {
-    const std::uint64_t accounted = applied + duplicates + dead_lettered + stale;
-    return published > accounted ? published - accounted : 0;
-  }
-};
-
-void print_json(const Summary& s) {
-  std::printf(
-      "{\"backend\": \"%s\", \"published\": %llu, \"applied\": %llu, \"duplicates\": %llu, \"dead_lettered\": %llu, \"stale\": %llu, \"lost\": %llu, "
-      "\"queue_overflow\": %llu, \"written\": %llu, \"lag_ms_p99\": %.3f, \"scale_final\": %.3f}\n",
-      s.backend.c_str(), static_cast<unsigned long long>(s.published), static_cast<unsigned long long>(s.applied),
-      static_cast<unsigned long long>(s.duplicates), static_cast<unsigned long long>(s.dead_lettered), static_cast<unsigned long long>(s.stale),
-      static_cast<unsigned long long>(s.lost()), static_cast<unsigned long long>(s.queue_overflow), static_cast<unsigned long long>(s.written), s.lag_ms_p99,
-      s.scale_final);
-}
-
-void print_text(const Summary& s, bool feedback) {
+void print_text(const demo::Summary& s, bool feedback) {
   std::printf("\nback-pressure events   published %llu   applied %llu   duplicates skipped %llu   stale %llu   dead-lettered %llu   lost %llu\n",
               static_cast<unsigned long long>(s.published), static_cast<unsigned long long>(s.applied), static_cast<unsigned long long>(s.duplicates),
-              static_cast<unsigned long long>(s.stale), static_cast<unsigned long long>(s.dead_lettered), static_cast<unsigned long long>(s.lost()));
+              static_cast<unsigned long long>(s.stale), static_cast<unsigned long long>(s.dead_lettered), static_cast<unsigned long long>(s.unaccounted()));
   std::printf("lag p99 %.2f ms   final scale %.2f   backend %s\n", s.lag_ms_p99, s.scale_final, s.backend.c_str());
   if (s.queue_overflow == 0) {
     std::printf("ticks written %llu, dropped 0: the provider followed the store.\n", static_cast<unsigned long long>(s.written));
@@ -126,6 +100,10 @@ int fail(const pulse::Error& error) {
 }
 
 int simulate(const demo::Options& options, const pulse::PulseConfig& config) {
+  if (!options.plot.empty() && !std::ofstream{options.plot}) {  // before the run, not after it
+    std::cerr << "demo: cannot write \"" << options.plot << "\"\n";
+    return 2;
+  }
   const std::string& provider = config.feedback.provider;
   pulse::RateCoordinator rates;
   const double full_rate = demo::provider_per_ms * 1000.0;
@@ -159,7 +137,7 @@ int simulate(const demo::Options& options, const pulse::PulseConfig& config) {
     });
   });
 
-  Summary summary;
+  demo::Summary summary;
   {
     View view{options.json};
     pulse::Publisher publisher{bus, stream, metrics};
@@ -211,7 +189,7 @@ int simulate(const demo::Options& options, const pulse::PulseConfig& config) {
   summary.lag_ms_p99 = observed.p99();
   summary.scale_final = rates.provider_state(provider)->scale;
   if (options.json) {
-    print_json(summary);
+    demo::print_json(summary);
   } else {
     print_text(summary, options.feedback);
   }
@@ -238,5 +216,5 @@ int main(int argc, char** argv) {
   if (!config) {
     return fail(config.error());
   }
-  return options.input.empty() ? simulate(options, *config) : demo::consume_lines(options.input, *config);
+  return options.input.empty() ? simulate(options, *config) : demo::consume_lines(options, *config);
 }

@@ -16,7 +16,7 @@ struct Options {
 };
 
 inline constexpr std::string_view usage =
-    "usage: demo [--no-feedback] [--json] [--plot FILE.svg] | demo --input FILE|-\n"
+    "usage: demo [--no-feedback] [--json] [--plot FILE.svg] | demo --input FILE|- [--json]\n"
     "  --no-feedback   the same load without Pulse: see what is lost\n"
     "  --json          the summary alone, one object on standard output\n"
     "  --plot FILE     draw queue depth and scale over time\n"
@@ -27,10 +27,10 @@ inline Options parse(int argc, char** argv) {
   for (int i = 1; i < argc && options.error.empty(); ++i) {
     const std::string_view argument = argv[i];
     const auto value = [&](std::string& out) {
-      if (i + 1 < argc) {
+      if (i + 1 < argc && *argv[i + 1] != '\0') {
         out = argv[++i];
       } else {
-        options.error = std::string(argument) + " needs a value";
+        options.error = std::string(argument) + " needs the name of a file";
       }
     };
     if (argument == "--no-feedback") {
@@ -46,6 +46,9 @@ inline Options parse(int argc, char** argv) {
     } else {
       options.error = "unknown argument \"" + std::string(argument) + "\": allowed are --no-feedback, --json, --plot FILE, --input FILE|-, --help";
     }
+  }
+  if (options.error.empty() && !options.help && !options.input.empty() && (!options.feedback || !options.plot.empty())) {
+    options.error = "--input consumes a file: --no-feedback and --plot belong to the simulation";
   }
   return options;
 }

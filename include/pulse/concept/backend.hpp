@@ -79,17 +79,25 @@ concept SubscriptionState = requires(S& subscription, std::size_t stream) {
 ///
 /// | expression | returns | meaning |
 /// |---|---|---|
-/// | `s.receive(max, wait)` | Result<Batch<D>> | up to `max` deliveries: first this consumer's own pending entries from before (their delivery count is not
-/// raised by the restart), then retries that are due, then new entries; waits up to `wait` if there is none; empty on time-out or wake | |
-/// `s.claim_stale(min_idle, max)` | Result<Batch<D>> | takes over entries of the group pending for at least `min_idle`, going on where the last call stopped |
-/// | `s.settle(settlement)` | Status | acks, retries and dead letters of the current batch. May be deferred until the next receive or flush: an error then
-/// comes from there. A dead letter is copied and acked as one step that never acks without the copy | | `s.flush(wait)` | Status | everything settled so far is
-/// done, or an error at the latest after `wait` | | `s.extend(first, last, lost)` | Status | resets the idle time of deliveries [first, last) of the current
-/// batch; calls `lost(index)` for each that another consumer owns now, and never takes it back. From any thread, while the batch is current | | `s.wake()` | |
-/// ends a waiting receive, or the next one, at once. From any thread | | `s.state(stream)` | Result<GroupState> | the state of the subscription's stream of
-/// that index |
+/// | `s.receive(max, wait)` | Result<Batch<D>> | up to `max` deliveries; waits up to `wait` where there is none |
+/// | `s.claim_stale(min_idle, max)` | Result<Batch<D>> | takes over entries of the group that are pending for at least `min_idle` |
+/// | `s.settle(settlement)` | Status | acks, retries and dead letters of the current batch |
+/// | `s.flush(wait)` | Status | everything settled so far is done, or an error at the latest after `wait` |
+/// | `s.extend(first, last, lost)` | Status | resets the idle time of the deliveries [first, last) of the current batch |
+/// | `s.wake()` | | ends a waiting receive, or the next one, at once |
+/// | `s.state(stream)` | Result<GroupState> | the state of the subscription's stream of that index |
 ///
-/// Only extend and wake may run beside another call. No call throws. A subscription is movable; destroying it changes nothing on the
+/// receive gives first this consumer's own pending entries from before the subscription, whose delivery count the restart does not raise;
+/// then retries that are due; then new entries. It is empty on a time-out or a wake. The batch is all streams' together: never over `max`.
+///
+/// claim_stale goes on where the last call stopped, and says `more` until it has come round. What it takes counts one delivery more.
+///
+/// settle may be put off until the next receive or flush: an error then comes from there. It may be repeated after an error. A dead
+/// letter is copied and acked as one step that never acks without the copy.
+///
+/// extend calls `lost(index)` for each delivery that another consumer owns now, and never takes it back; the batch must be current.
+///
+/// Only extend and wake may run beside another call, from any thread. No call throws. A subscription is movable; destroying it changes nothing on the
 /// server: what is pending stays pending. A retried entry stays pending meanwhile, so a crash loses none.
 ///
 /// A delivery `d` has `d.stream()` (index into the subscription's streams), `d.id()` (EntryId), `d.delivery_count()` (1 at first),
@@ -104,7 +112,7 @@ concept Subscription = requirement::DeliveryBasics<typename S::delivery_type> &&
 /// | expression | returns | meaning |
 /// |---|---|---|
 /// | `B::payload_type` | type | what is published: bytes (std::string), or an envelope |
-/// | `B::capabilities` | Capabilities constant | |
+/// | `B::capabilities` | Capabilities constant | what it can do |
 /// | `b.subscribe(options)` | Result<subscription_type> | creates the group where it is missing |
 /// | `b.publish(stream, payload)` | Result<EntryId> | appends an entry |
 /// | `b.health()` | BackendHealth | does not block |

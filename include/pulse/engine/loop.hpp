@@ -20,9 +20,12 @@ enum class GroupLost : std::uint8_t {
   recreate_at_end,        ///< what was published meanwhile is skipped
 };
 
+/// The most deliveries a batch may have.
+inline constexpr std::size_t largest_batch = 65536;
+
 struct LoopOptions {
-  std::size_t batch = 100;                          ///< deliveries per receive, 1 to 65536
-  std::chrono::milliseconds wait{1000};             ///< longest wait of one receive, >= 0
+  std::size_t batch = 100;                          ///< deliveries per receive, 1 to largest_batch
+  std::chrono::milliseconds wait{1000};             ///< longest wait of one receive; this and all below at most a day
   std::chrono::milliseconds claim_idle{30'000};     ///< an entry pending that long counts as abandoned, >= 1 ms
   std::chrono::milliseconds claim_interval{5'000};  ///< between two rounds of claiming, >= 1 ms
   std::chrono::milliseconds error_base{50};         ///< first pause after a backend error; doubles
@@ -145,28 +148,43 @@ class Loop {
 };
 
 /// Checks the options, and the budget: the entries of a batch age in the pending list while those before them are handled, so without
-/// a heartbeat batch * handler_deadline must stay below claim_idle, or other members claim what is still in the queue here.
-[[nodiscard]] inline Status check(const LoopOptions& options, std::chrono::milliseconds handler_deadline, std::chrono::milliseconds heartbeat) {
+/// a heartbeat batch * handler_deadline must stay below claim_idle, or other members claim what is still in the queue here. With `prefetch`
+/// one batch more waits, and no heartbeat reaches it.
+[[nodiscard]] inline Status check(const LoopOptions& options, std::chrono::milliseconds handler_deadline, std::chrono::milliseconds heartbeat,
+                                  bool prefetch = false) {
   const auto fail = [](std::string text) { return Status{Error{ErrorCode::config, std::move(text)}}; };
   const auto ms = [](std::chrono::milliseconds value) { return std::to_string(value.count()) + " ms"; };
-  if (options.batch < 1 || options.batch > 65536) {
-    return fail("ConsumerOptions.batch is " + std::to_string(options.batch) + ": allowed are 1 to 65536");
+  if (options.batch < 1 || options.batch > largest_batch) {
+    return fail("ConsumerOptions.loop.batch is " + std::to_string(options.batch) + ": allowed are 1 to " + std::to_string(largest_batch));
   }
-  if (options.wait.count() < 0 || options.drain_deadline.count() < 0) {
-    return fail("ConsumerOptions.wait and drain_deadline are " + ms(options.wait) + " and " + ms(options.drain_deadline) + ": neither may be negative");
-  }
-  if (options.claim_idle.count() < 1 || options.claim_interval.count() < 1) {
-    return fail("ConsumerOptions.claim_idle and claim_interval are " + ms(options.claim_idle) + " and " + ms(options.claim_interval) +
-                ": both must be at least 1 ms");
+  const struct {
+    const char* name;
+    std::chrono::milliseconds value;
+    std::int64_t least;
+  } times[] = {{"loop.wait", options.wait, 0},
+               {"loop.claim_idle", options.claim_idle, 1},
+               {"loop.claim_interval", options.claim_interval, 1},
+               {"loop.error_base", options.error_base, 1},
+               {"loop.error_cap", options.error_cap, 1},
+               {"loop.drain_deadline", options.drain_deadline, 0},
+               {"heartbeat", heartbeat, 0},
+               {"handler_deadline", handler_deadline, 0}};
+  constexpr std::chrono::milliseconds most = std::chrono::hours{24};
+  for (const auto& time : times) {
+    if (time.value.count() < time.least || time.value > most) {
+      return fail("ConsumerOptions." + std::string(time.name) + " is " + ms(time.value) + ": allowed are " + std::to_string(time.least) + " ms to " + ms(most));
+    }
   }
   if (heartbeat.count() > 0 && heartbeat * 2 > options.claim_idle) {
     return fail("ConsumerOptions.heartbeat is " + ms(heartbeat) + ": it must be at most half of claim_idle (" + ms(options.claim_idle) +
                 "), or one late beat loses the lease");
   }
-  if (heartbeat.count() == 0 && handler_deadline * static_cast<std::int64_t>(options.batch) >= options.claim_idle) {
-    return fail("batch (" + std::to_string(options.batch) + ") x handler_deadline (" + ms(handler_deadline) + ") is not below claim_idle (" +
-                ms(options.claim_idle) +
-                "): other members would claim entries that still wait here; make the batch smaller, claim_idle longer, or set a heartbeat");
+  const std::size_t ahead = options.batch * ((heartbeat.count() == 0 ? 1U : 0U) + (prefetch ? 1U : 0U));
+  if (ahead > 0 && handler_deadline * static_cast<std::int64_t>(ahead) >= options.claim_idle) {
+    return fail("batch (" + std::to_string(options.batch) + (ahead > options.batch ? ", twice with prefetch" : "") + ") x handler_deadline (" +
+                ms(handler_deadline) + ") is not below claim_idle (" + ms(options.claim_idle) +
+                "): other members would claim entries that still wait here; make the batch smaller, claim_idle longer, or " +
+                (prefetch ? "do without prefetch" : "set a heartbeat"));
   }
   return {};
 }

@@ -91,6 +91,7 @@ template <class = void>  // so that it is compiled where there is a backend only
 struct BasicStreamGroup {
   std::uint64_t next = 0;  ///< the position of the first entry not delivered yet
   std::uint64_t pending = 0;
+  std::uint64_t missed = 0;  ///< entries that were gone before they were delivered, as far as reading has come
   SegmentWindow<PendingSegment> list;
   std::map<std::string, std::uint32_t, std::less<>> consumers;
   std::uint32_t last_consumer = 0;  ///< numbers are not given twice: a later consumer must not own what an earlier one did

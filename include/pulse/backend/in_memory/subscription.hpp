@@ -212,6 +212,7 @@ class InMemorySubscription {
     state.lag = member.stream->end() - std::max(member.group->next, member.stream->begin());
     state.lag_known = state.length == member.stream->end() - member.stream->begin();  // entries deleted in between leave it unknown, as on Redis
     state.dead_letters = member.stream->dead_letters.size();
+    state.trimmed_unread = member.group->missed + (member.stream->begin() - std::min(member.group->next, member.stream->begin()));
     return state;
   }
 
@@ -279,7 +280,10 @@ class InMemorySubscription {
       }
     }
     std::uint64_t& next = member.group->next;
-    next = std::max(next, member.stream->begin());
+    if (next < member.stream->begin()) {
+      member.group->missed += member.stream->begin() - next;
+      next = member.stream->begin();
+    }
     while (next < member.stream->end() && batch_.size() < max) {  // one segment at a time
       const auto& segment = pin(member, next);
       detail::PendingSegment& part = member.group->list.reach(next);
@@ -291,6 +295,8 @@ class InMemorySubscription {
           part.records[next % detail::segment_size] = {member.consumer, 1, now_ns, 0, false};
           ++delivered;
           batch_.push_back({entry, next, index, 1});
+        } else {
+          ++member.group->missed;
         }
       }
       part.pending += delivered;
