@@ -53,7 +53,7 @@ void pump(Bus& bus, Sub& sub, std::size_t count, std::size_t batch, const std::v
       (void)bus.publish("s", Event{{i + j}});
     }
     const auto received = sub.receive(batch, std::chrono::milliseconds{0});
-    require(received->deliveries.size() == batch);
+    require(received && received->deliveries.size() == batch);
     for (const auto& delivery : received->deliveries) {
       sum += delivery.data().words[0];
     }

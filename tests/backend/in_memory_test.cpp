@@ -233,6 +233,81 @@ TEST_CASE("ids grow although the clock goes back") {
   CHECK(before < after);
 }
 
+TEST_CASE("in memory: entries that were trimmed before the group read them are seen as lost, until it has caught up") {
+  Bytes bus{{.max_length = 100}};
+  auto one = *bus.subscribe(options("one"));
+  for (int i = 0; i < 1000; ++i) {
+    REQUIRE(bus.publish("s", std::to_string(i)));
+    if (i == 9) {
+      CHECK(one.receive(10, 0ms)->deliveries.size() == 10);
+    }
+  }
+  CHECK(one.state(0)->trimmed_unread == 890);
+  CHECK(one.state(0)->lag == 100);
+  CHECK(one.receive(1000, 0ms)->deliveries.size() == 100);
+  CHECK(one.state(0)->trimmed_unread == 0);
+  CHECK(one.state(0)->lag == 0);
+  CHECK(one.state(0)->pending == 110);
+}
+
+TEST_CASE("in memory: what is pending is found by its id after its entries were trimmed, in every group") {
+  using Stream = pulse::detail::Stream<std::string>;
+  struct Sink {
+    std::vector<std::uint64_t> gone_at;
+    void hold(const std::shared_ptr<Stream::Segment>&) {}
+    void take(const Stream::Entry&, std::uint64_t, std::uint32_t) {}
+    void gone(std::uint64_t position) { gone_at.push_back(position); }
+  } sink;
+  Stream stream;
+  auto& one = *stream.create_group("one", {});
+  auto& two = *stream.create_group("two", {});
+  for (std::uint64_t i = 1; i <= 1000; ++i) {
+    REQUIRE(stream.append(pulse::EntryId{i, 0}, "x"));
+  }
+  CHECK(stream.read_new(one, one.consumer("c"), 1000, 0, sink) == 1000);
+  CHECK(stream.read_new(two, two.consumer("c"), 300, 0, sink) == 300);
+  CHECK(stream.trim(1) == 999);
+  for (const std::uint64_t ms : {1U, 256U, 257U, 999U, 1000U}) {
+    const std::uint64_t position = stream.position(one, {ms, 0});
+    CHECK(position == ms - 1);
+    CHECK(stream.id_of(one, position) == pulse::EntryId{ms, 0});
+  }
+  CHECK(stream.position(two, {300, 0}) == 299);
+  CHECK(stream.position(two, {600, 0}) == 768);  // the first that is in the stream's last segment: it has nothing pending between
+  CHECK(stream.claim(one, 1, {5, 0}, 0, {}) == pulse::detail::Claimed::gone);
+  CHECK(stream.claim(one, 1, {5, 0}, 0, {}) == pulse::detail::Claimed::no);
+  CHECK(one.pending == 999);
+  CHECK(stream.auto_claim(two, 1, 0, 0, 1000, false, 0, sink) == stream.end());
+  CHECK(sink.gone_at.size() == 300);
+  CHECK(two.list.empty() == false);  // its read position is within the last segment
+  CHECK(two.pending == 0);
+}
+
+TEST_CASE("in memory: a position that is set back delivers again, and what was pending changes hands") {
+  pulse::detail::Stream<std::string> stream;
+  struct Sink {
+    std::string text;
+    void hold(const std::shared_ptr<pulse::detail::Stream<std::string>::Segment>&) {}
+    void take(const pulse::detail::StreamEntry<std::string>& entry, std::uint64_t, std::uint32_t) { text += entry.payload; }
+    void gone(std::uint64_t) {}
+  } sink;
+  auto& group = *stream.create_group("g", {});
+  for (std::uint64_t i = 1; i <= 600; ++i) {
+    REQUIRE(stream.append(pulse::EntryId{i, 0}, i < 3 ? std::to_string(i) : ""));
+  }
+  CHECK(stream.read_new(group, group.consumer("a"), 600, 0, sink) == 600);
+  for (std::uint64_t position = 1; position < 600; ++position) {
+    CHECK(group.acknowledge(position));
+  }
+  stream.set_position(group, {});
+  CHECK(stream.read_new(group, group.consumer("b"), 600, 0, sink) == 600);
+  CHECK(sink.text == "1212");
+  CHECK(group.pending == 600);
+  CHECK(group.pending_of(group.consumer("a")) == 0);
+  CHECK(stream.remove_consumer(group, "b") == 600);
+  CHECK(group.pending == 0);
+}
+
 // guarantee 9
 TEST_CASE("max_length drops the oldest") {
   pulse::ManualClock clock;
@@ -381,8 +456,10 @@ TEST_CASE("a claim over many vanished entries frees their list and goes on") {
   auto two = *bus.subscribe(options("two"));
   std::size_t vanished = 0;
   std::size_t claimed = 0;
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < 200; ++i) {  // what vanished counts, as in a reply of Redis
     const auto batch = two.claim_stale(30s, 10);
+    CHECK(batch->vanished + batch->deliveries.size() == 10);
+    CHECK(batch->more == (i < 199));
     vanished += batch->vanished;
     claimed += batch->deliveries.size();
   }

@@ -2,161 +2,20 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "pulse/backend/in_memory/group.hpp"
+#include "pulse/backend/in_memory/log.hpp"
 #include "pulse/core/delivery.hpp"
 #include "pulse/core/entry_id.hpp"
 
-/// The data structure of one stream, with the semantics of Redis Streams: entries in segments, and for each group a list of what is
-/// pending in segments that run parallel. Entries have dense positions, so that appending, reading and acknowledging touch one cell,
-/// however long the stream or the list is. Nothing here locks or reads a clock.
 namespace pulse::detail {
-
-inline constexpr std::size_t segment_size = 256;
-
-template <class Payload>
-struct StreamEntry {
-  EntryId id;
-  Payload payload;
-  bool deleted;
-  bool redriven;
-};
-
-template <class Payload>
-using StreamSegment = std::array<StreamEntry<Payload>, segment_size>;
-
-/// A window of segments over a growing range of positions; what lies before it is gone.
-template <class Segment>
-class SegmentWindow {
- public:
-  [[nodiscard]] std::uint64_t begin() const noexcept { return first_ * segment_size; }
-  [[nodiscard]] std::uint64_t end() const noexcept { return (first_ + segments_.size()) * segment_size; }
-  /// Null where the segment was dropped.
-  [[nodiscard]] const std::shared_ptr<Segment>& at(std::uint64_t position) const noexcept { return segments_[position / segment_size - first_]; }
-
-  /// Makes room up to and including `position`, and returns its segment.
-  Segment& reach(std::uint64_t position) {
-    if (segments_.empty()) {
-      first_ = position / segment_size;
-    }
-    while (end() <= position) {
-      segments_.emplace_back();  // one that is passed over takes no memory
-    }
-    std::shared_ptr<Segment>& segment = segments_[position / segment_size - first_];
-    if (segment == nullptr) {
-      segment = spare_ && spare_.use_count() == 1 ? std::move(spare_) : std::make_shared_for_overwrite<Segment>();
-    }
-    return *segment;
-  }
-  /// Drops a segment. Its memory serves again, unless a batch still looks at it.
-  void drop(std::uint64_t position) noexcept {
-    spare_ = std::move(segments_[position / segment_size - first_]);
-    while (!segments_.empty() && segments_.front() == nullptr) {
-      segments_.pop_front();
-      ++first_;
-    }
-  }
-  [[nodiscard]] bool empty() const noexcept { return segments_.empty(); }
-
- private:
-  std::deque<std::shared_ptr<Segment>> segments_;
-  std::shared_ptr<Segment> spare_;
-  std::uint64_t first_ = 0;
-};
-
-/// One entry in a group's pending list.
-struct PendingRecord {
-  std::uint32_t owner = 0;  ///< 0: not pending
-  std::uint32_t count = 0;
-  std::int64_t delivered_ns = 0;  ///< steady time of the last delivery: idle time is now minus this
-  std::int64_t due_ns = 0;        ///< steady time of the retry, if scheduled
-  bool scheduled = false;         ///< its owner waits to deliver it again
-};
-
-struct PendingSegment {
-  std::array<PendingRecord, segment_size> records{};  ///< a record whose owner is 0 says nothing else
-  std::uint32_t pending = 0;
-};
-
-template <class = void>  // so that it is compiled where there is a backend only
-struct BasicStreamGroup {
-  std::uint64_t next = 0;  ///< the position of the first entry not delivered yet
-  std::uint64_t pending = 0;
-  std::uint64_t missed = 0;  ///< entries that were gone before they were delivered, as far as reading has come
-  SegmentWindow<PendingSegment> list;
-  std::map<std::string, std::uint32_t, std::less<>> consumers;
-  std::uint32_t last_consumer = 0;  ///< numbers are not given twice: a later consumer must not own what an earlier one did
-
-  std::uint32_t consumer(std::string_view name) {
-    const auto at = consumers.find(name);
-    return at != consumers.end() ? at->second : consumers.emplace(std::string(name), ++last_consumer).first->second;
-  }
-
-  /// What `owner` has pending. Complexity: linear in the list.
-  [[nodiscard]] std::uint64_t pending_of(std::uint32_t owner) const noexcept {
-    std::uint64_t count = 0;
-    for (std::uint64_t at = list.begin(); at < list.end(); at += segment_size) {
-      if (const auto& part = list.at(at); part != nullptr && part->pending > 0) {
-        count += static_cast<std::uint64_t>(
-            std::count_if(part->records.begin(), part->records.end(), [owner](const PendingRecord& record) { return record.owner == owner; }));
-      }
-    }
-    return count;
-  }
-
-  /// The part of the list that holds `position`, or nullptr.
-  [[nodiscard]] PendingSegment* segment(std::uint64_t position) noexcept {
-    return position < list.begin() || position >= list.end() ? nullptr : list.at(position).get();
-  }
-
-  [[nodiscard]] PendingRecord* find(std::uint64_t position) noexcept {
-    PendingSegment* const part = segment(position);
-    return part == nullptr || part->records[position % segment_size].owner == 0 ? nullptr : &part->records[position % segment_size];
-  }
-
-  void acknowledge(std::uint64_t position) noexcept {
-    if (PendingRecord* record = find(position)) {
-      record->owner = 0;
-      --pending;
-      if (--segment(position)->pending == 0) {
-        drop_if_read(position);
-      }
-    }
-  }
-
-  /// Acknowledges for `owner`. False when it is not the owner.
-  bool acknowledge(std::uint64_t position, std::uint32_t owner) noexcept {
-    PendingSegment* const part = segment(position);
-    if (part == nullptr || part->records[position % segment_size].owner != owner) {
-      return false;
-    }
-    part->records[position % segment_size].owner = 0;
-    --pending;
-    if (--part->pending == 0) {
-      drop_if_read(position);
-    }
-    return true;
-  }
-
- private:
-  // A segment that lies before the read position and holds nothing pending is of no more use, whatever is still pending before it.
-  void drop_if_read(std::uint64_t position) noexcept {
-    if (position / segment_size < next / segment_size) {
-      list.drop(position);
-    }
-  }
-};
-
-using StreamGroup = BasicStreamGroup<>;
 
 template <class Payload>
 struct StreamDeadLetter {
@@ -164,127 +23,235 @@ struct StreamDeadLetter {
   Payload payload;
 };
 
-template <class Payload>
-class Stream {
+/// How Stream::claim takes over one entry.
+struct ClaimOptions {
+  std::int64_t min_idle_ns = 0;
+  std::int64_t idle_ns = 0;            ///< what its idle time is set to
+  std::optional<std::uint32_t> count;  ///< what its delivery count is set to; else it goes up
+  bool just_id = false;                ///< the count stays
+  bool force = false;                  ///< also where it is not pending
+};
+
+enum class Claimed : std::uint8_t { no, yes, gone };
+
+/// A stream and its groups: the state machine of Redis Streams. What it does to replies and to state is what redis-server 7.0 does, and a
+/// test compares the two by random commands; the differences by design are listed in docs/reference/backend.md.
+/// A sink takes what a read finds: `hold(segment)` before the entries of a segment, `take(entry, position, count)`, and `gone(position)`
+/// for what is pending and was trimmed or deleted. Times are steady ones. Nothing here locks or reads a clock.
+template <class Payload, std::size_t Size = segment_size>
+class Stream : public StreamLog<Payload, Size> {
+  using Log = StreamLog<Payload, Size>;
+
  public:
-  using Entry = StreamEntry<Payload>;
+  using Group = typename Log::Group;
 
-  /// `ms` is the wall clock's; ids grow even where it goes back.
-  EntryId append(std::uint64_t ms, Payload&& payload, bool redriven) {
-    const EntryId id = ms > last_.ms ? EntryId{ms, 0} : last_.next();
-    if (end_ % segment_size == 0 || tail_ == nullptr) {
-      tail_ = &entries_.reach(end_);
-    }
-    Entry& entry = (*tail_)[end_ % segment_size];
-    entry.id = id;
-    entry.payload = std::move(payload);
-    entry.deleted = false;
-    entry.redriven = redriven;
-    last_ = id;
-    ++end_;
-    ++length_;
-    return id;
-  }
-
-  [[nodiscard]] std::uint64_t end() const noexcept { return end_; }
-  [[nodiscard]] std::uint64_t length() const noexcept { return length_; }
-  [[nodiscard]] std::uint64_t begin() const noexcept { return begin_; }
-
-  /// The entry at a position, or nullptr when it was trimmed or deleted.
-  [[nodiscard]] const Entry* find(std::uint64_t position) const noexcept {
-    if (position < begin_ || position >= end_) {
+  /// XGROUP CREATE: nullptr where there is one of that name.
+  Group* create_group(std::string_view name, EntryId after) {
+    const auto [at, created] = this->groups.try_emplace(std::string(name));
+    if (!created) {
       return nullptr;
     }
-    const Entry& entry = (*entries_.at(position))[position % segment_size];
-    return entry.deleted ? nullptr : &entry;
+    set_position(at->second, after);
+    return &at->second;
   }
-  [[nodiscard]] const std::shared_ptr<StreamSegment<Payload>>& segment(std::uint64_t position) const noexcept { return entries_.at(position); }
-
-  /// The position of the first entry with an id greater than `id`. Complexity: logarithmic.
-  [[nodiscard]] std::uint64_t after(EntryId id) const noexcept {
-    std::uint64_t low = begin_;
-    std::uint64_t high = end_;
-    while (low < high) {
-      const std::uint64_t middle = low + (high - low) / 2;
-      if ((*entries_.at(middle))[middle % segment_size].id <= id) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return low;
+  [[nodiscard]] Group* find_group(std::string_view name) noexcept {
+    const auto at = this->groups.find(name);
+    return at == this->groups.end() ? nullptr : &at->second;
+  }
+  /// XGROUP SETID: the group goes on after `after`; back, it gets again what it had. What is pending stays so.
+  void set_position(Group& group, EntryId after) noexcept {
+    group.last_delivered = after;
+    group.ahead = after > this->last_id();
+    group.entries_read = -1;
+    group.move(this->after(after));
   }
 
-  /// Deletes one entry. What is pending of it stays as a ghost. False when it is not there.
-  bool erase(EntryId id) noexcept {
-    const std::uint64_t position = id == EntryId::min() ? begin_ : after(id) - 1;
-    if (position < begin_ || position >= end_) {
-      return false;
+  /// XGROUP DELCONSUMER: forgets a consumer with all that is pending under its name, which nobody will get any more. Returns how many.
+  /// Complexity: linear in the list.
+  std::uint64_t remove_consumer(Group& group, std::string_view name) {
+    const auto found = group.consumers.find(name);
+    if (found == group.consumers.end()) {
+      return 0;
     }
-    Entry& entry = (*entries_.at(position))[position % segment_size];
-    if (entry.id != id || entry.deleted) {
-      return false;
-    }
-    entry.deleted = true;
-    --length_;
-    drop_dead_front();
-    return true;
+    const std::uint64_t before = group.pending;
+    group.for_each_pending(group.list.begin(), group.list.end(), [&](std::uint64_t position, const PendingRecord& record) {
+      (void)(record.owner == found->second && group.acknowledge(position));
+      return true;
+    });
+    group.consumers.erase(found);
+    return before - group.pending;
   }
 
-  /// Keeps the newest `most` entries, exactly. What is pending of the others stays as ghosts.
-  void trim(std::uint64_t most) noexcept {
-    while (length_ > most) {
-      length_ -= (*entries_.at(begin_))[begin_ % segment_size].deleted ? 0 : 1;
-      advance();
-    }
-  }
-
-  /// Frees whole segments that every group has read and acknowledged.
-  void trim_acknowledged() noexcept {
-    if (groups.empty()) {
-      return;
-    }
-    while (true) {
-      const std::uint64_t past = (begin_ / segment_size + 1) * segment_size;
-      if (past > end_) {
-        return;
-      }
-      for (auto& [name, group] : groups) {
-        const PendingSegment* const part = group.segment(begin_);
-        if (group.next < past || (part != nullptr && part->pending > 0)) {
-          return;
+  /// XREADGROUP >: delivers up to `max` new entries to `consumer`. Returns how many.
+  template <class Sink>
+  std::size_t read_new(Group& group, std::uint32_t consumer, std::size_t max, std::int64_t now_ns, Sink&& sink) {
+    std::size_t left = max;
+    std::uint64_t next = unread(group);
+    const bool counts = group.entries_read >= 0 && !tombstones();
+    while (next < this->end() && left > 0) {  // one segment at a time
+      const auto& segment = this->segment(next);
+      sink.hold(segment);
+      PendingSegment<Size>& part = group.list.reach(next);
+      const std::uint64_t stop = std::min(this->end(), (next / Size + 1) * Size);
+      const std::size_t before = left;
+      std::uint32_t again = 0;
+      const auto* last = &(*segment)[next % Size];
+      for (; next < stop && left > 0; ++next) {
+        const auto& entry = (*segment)[next % Size];
+        if (!entry.deleted) {
+          PendingRecord& record = part.records[next % Size];
+          again += record.owner == 0 ? 0 : 1;  // the position was set back: it changes hands
+          record = {consumer, 1, now_ns, 0, false};
+          --left;
+          if (!counts) {
+            count_read(group, entry.id);
+          }
+          last = &entry;
+          sink.take(entry, next, 1);
         }
       }
-      while (begin_ < past) {
-        length_ -= (*entries_.at(begin_))[begin_ % segment_size].deleted ? 0 : 1;
-        advance();
+      if (before > left) {
+        group.last_delivered = last->id;
+        group.ahead = false;
       }
+      part.pending += static_cast<std::uint32_t>(before - left) - again;
+      group.pending += before - left - again;
+      group.move(next);
     }
+    if (counts) {
+      group.entries_read += static_cast<std::int64_t>(max - left);
+    }
+    return max - left;
   }
 
-  std::map<std::string, StreamGroup, std::less<>> groups;
+  /// Whether read_new would deliver something.
+  [[nodiscard]] bool has_new(Group& group) const noexcept {
+    std::uint64_t next = unread(group);
+    while (next < this->end() && this->at(next).deleted) {
+      ++next;
+    }
+    return next < this->end();
+  }
+
+  /// XREADGROUP with an id: what `consumer` has pending in positions [from, to), at most `max`, idle anew; the delivery count goes up where
+  /// `counted`. What is gone stays pending unless the sink acknowledges it. Returns where to go on.
+  template <class Sink>
+  std::uint64_t read_history(Group& group, std::uint32_t consumer, std::uint64_t from, std::uint64_t to, std::size_t max, std::int64_t now_ns, bool counted,
+                             Sink&& sink) {
+    std::uint64_t reached = from;
+    if (max > 0) {
+      reached = to;
+      group.for_each_pending(from, to, [&](std::uint64_t position, const PendingRecord& found) {
+        if (found.owner != consumer) {
+          return true;
+        }
+        if (this->find(position) == nullptr) {
+          sink.gone(position);
+        } else {
+          PendingRecord& record = *group.find(position);
+          record = {consumer, record.count + (counted ? 1U : 0U), now_ns, 0, false};
+          deliver(position, record.count, sink);
+        }
+        reached = --max > 0 ? reached : position + 1;
+        return max > 0;
+      });
+    }
+    return reached;
+  }
+
+  /// XCLAIM of one entry. What is gone is acknowledged, whatever its idle time.
+  Claimed claim(Group& group, std::uint32_t consumer, EntryId id, std::int64_t now_ns, const ClaimOptions& options) {
+    const std::uint64_t position = this->position(group, id);
+    PendingRecord* record = position < this->end() && this->id_of(group, position) == id ? group.find(position) : nullptr;
+    if (position >= this->end() || this->find(position) == nullptr || this->at(position).id != id) {
+      return record != nullptr && group.acknowledge(position) ? Claimed::gone : Claimed::no;
+    }
+    if (record == nullptr) {
+      if (!options.force) {
+        return Claimed::no;
+      }
+      PendingSegment<Size>& part = group.list.reach(position);
+      ++part.pending;
+      ++group.pending;
+      record = &part.records[position % Size];
+      record->count = 1;
+    } else if (now_ns - record->delivered_ns < options.min_idle_ns) {
+      return Claimed::no;
+    }
+    *record = {consumer, options.count.value_or(record->count + (options.just_id ? 0U : 1U)), now_ns - std::max<std::int64_t>(options.idle_ns, 0), 0, false};
+    return Claimed::yes;
+  }
+
+  /// XAUTOCLAIM: takes over at most `max` entries from the position `from` on that have been idle for `min_idle_ns`, in at most ten times as
+  /// many looks. What is gone is acknowledged, whatever its idle time, and counts. An entry that `consumer` itself waits to retry is passed over.
+  /// Returns the position of what is pending next, to go on there, or end() where the round is done.
+  template <class Sink>
+  std::uint64_t auto_claim(Group& group, std::uint32_t consumer, std::int64_t min_idle_ns, std::uint64_t from, std::size_t max, bool just_id,
+                           std::int64_t now_ns, Sink&& sink) {
+    std::uint64_t position = group.next_pending(from);
+    for (std::size_t looks = max * 10; looks > 0 && max > 0 && position < group.list.end(); --looks) {
+      PendingRecord& record = *group.find(position);
+      if (this->find(position) == nullptr) {
+        sink.gone(position);
+        (void)group.acknowledge(position);
+        --max;
+      } else if (now_ns - record.delivered_ns >= min_idle_ns && !(record.owner == consumer && record.scheduled)) {
+        record = {consumer, record.count + (just_id ? 0U : 1U), now_ns, 0, false};
+        deliver(position, record.count, sink);
+        --max;
+      }
+      position = group.next_pending(position + 1);
+    }
+    return position < group.list.end() ? position : this->end();
+  }
+
+  /// Entries that `group` has not read, as XINFO GROUPS tells it; nothing where Redis cannot tell. Once entries are trimmed before they are
+  /// read, it counts them too.
+  [[nodiscard]] std::optional<std::uint64_t> lag(const Group& group) const noexcept {
+    std::int64_t read = group.entries_read;
+    if (this->end() > 0 && (read < 0 || tombstones(group.last_delivered))) {
+      read = entries_until(group.last_delivered);
+    }
+    return read < 0 && this->end() > 0 ? std::nullopt : std::optional{this->end() - static_cast<std::uint64_t>(std::max<std::int64_t>(read, 0))};
+  }
+
   std::map<EntryId, StreamDeadLetter<Payload>> dead_letters;
   EntryId last_dead_letter{};
 
  private:
-  void advance() noexcept {
-    ++begin_;
-    if (begin_ % segment_size == 0) {
-      entries_.drop(begin_ - 1);
-    }
-  }
-  void drop_dead_front() noexcept {
-    while (begin_ < end_ && (*entries_.at(begin_))[begin_ % segment_size].deleted) {
-      advance();
-    }
+  /// Where `group` reads on: past what was trimmed, and past what counts as delivered although it came after.
+  [[nodiscard]] std::uint64_t unread(const Group& group) const noexcept {
+    const std::uint64_t next = std::max(group.next, this->begin());
+    return group.ahead ? std::max(next, this->after(group.last_delivered)) : next;
   }
 
-  SegmentWindow<StreamSegment<Payload>> entries_;
-  StreamSegment<Payload>* tail_ = nullptr;  // the one that is appended to
-  std::uint64_t begin_ = 0;
-  std::uint64_t end_ = 0;
-  std::uint64_t length_ = 0;
-  EntryId last_{};
+  template <class Sink>
+  void deliver(std::uint64_t position, std::uint32_t count, Sink& sink) {
+    const auto& segment = this->segment(position);
+    sink.hold(segment);
+    sink.take((*segment)[position % Size], position, count);
+  }
+
+  /// Whether entries were deleted, other than by trimming, at or after `id` and not before the first that is left.
+  [[nodiscard]] bool tombstones(EntryId id = EntryId{}) const noexcept {
+    return this->last_deleted_id() != EntryId{} && id <= this->last_deleted_id() && this->length() > 0 && this->first_id() <= this->last_deleted_id();
+  }
+
+  // As Redis keeps count of what a group has read: one by one while nothing is deleted ahead, and else where it can be told from the ends.
+  void count_read(Group& group, EntryId id) const noexcept {
+    group.entries_read = group.entries_read >= 0 && !tombstones(id) ? group.entries_read + 1 : entries_until(id);
+  }
+  /// How many of all entries ever have ids up to `id`; -1 where that cannot be told.
+  [[nodiscard]] std::int64_t entries_until(EntryId id) const noexcept {
+    const auto all = static_cast<std::int64_t>(this->end());
+    if (id == this->last_id() || (this->length() == 0 && id < this->last_id())) {
+      return all;
+    }
+    if (id < this->last_id() && id <= this->first_id() && (this->last_deleted_id() == EntryId{} || this->last_deleted_id() < this->first_id())) {
+      return all - static_cast<std::int64_t>(this->length()) + (id == this->first_id() ? 1 : 0);
+    }
+    return -1;
+  }
 };
 
 }  // namespace pulse::detail

@@ -49,15 +49,15 @@ class InMemorySubscription {
   InMemorySubscription(State& state, const SubscribeOptions& options) : state_(&state), shared_(std::make_unique<Shared>()) {
     for (const std::string& key : options.streams) {
       Stream& stream = state.stream(key);
-      const auto [at, created] = stream.groups.try_emplace(options.group);
-      if (created) {
-        at->second.next = options.start.newest ? stream.end() : stream.after(options.start.after);
-        if (options.start.after == EntryId{} && !options.start.newest) {
-          at->second.next = stream.begin();
-        }
-      }
-      members_.push_back(
-          {&stream, &at->second, at->second.consumer(options.consumer), at->second.list.begin(), at->second.next, 0, RetrySchedule{state.options.max_retries}});
+      (void)stream.create_group(options.group, options.start.newest ? stream.last_id() : options.start.after);
+      auto& group = *stream.find_group(options.group);
+      const std::uint32_t consumer = group.consumer(options.consumer);
+      std::uint64_t history_end = group.next;
+      group.for_each_pending(group.next, group.list.end(), [&](std::uint64_t position, const detail::PendingRecord& record) {  // the position was set back
+        history_end = record.owner == consumer ? position + 1 : history_end;
+        return true;
+      });
+      members_.push_back({&stream, &group, consumer, group.list.begin(), history_end, 0, RetrySchedule{state.options.max_retries}});
     }
     group_ = options.group;
     consumer_ = options.consumer;
@@ -74,7 +74,7 @@ class InMemorySubscription {
       // Streams take turns at being first, or a busy one would starve the others.
       for (std::size_t i = 0; i < members_.size(); ++i) {
         const std::size_t at = (turn_ + i) % members_.size();
-        collect(members_[at], static_cast<std::uint32_t>(at), max, now, vanished);
+        collect(at, max, now, vanished);
       }
       if (!batch_.empty() || vanished > 0 || (!waits && now >= deadline) || shared_->woken) {
         break;
@@ -107,37 +107,12 @@ class InMemorySubscription {
     bool more = false;
     for (std::size_t i = 0; i < members_.size(); ++i) {
       Member& member = members_[i];
-      // As Redis does: at most ten times as many looks as entries asked for, and the cursor says where to go on.
-      std::size_t looks = max * 10;
-      std::uint64_t position = member.claim_cursor;
-      bool round = false;
-      while (looks > 0 && batch_.size() < max) {
-        // Anew each time: acknowledging what vanished may free the list's first segments.
-        position = std::max(position, member.group->list.begin());
-        if (position >= std::min(member.group->list.end(), member.group->next)) {
-          round = true;
-          break;
-        }
-        if (const auto* part = member.group->segment(position); part == nullptr || part->pending == 0) {
-          position = (position / detail::segment_size + 1) * detail::segment_size;
-          continue;
-        }
-        if (detail::PendingRecord* record = member.group->find(position)) {
-          --looks;
-          if (now - record->delivered_ns >= idle && !(record->owner == member.consumer && record->scheduled)) {
-            if (member.stream->find(position) == nullptr) {
-              member.group->acknowledge(position);
-              ++vanished;
-            } else {
-              *record = {member.consumer, record->count + 1, now, 0, false};
-              push(member, static_cast<std::uint32_t>(i), position, record->count);
-            }
-          }
-        }
-        ++position;
+      const std::size_t room = max - batch_.size();
+      if (room > 0) {
+        const std::uint64_t next = member.stream->auto_claim(*member.group, member.consumer, idle, member.claim_cursor, room, false, now, sink(i, vanished));
+        member.claim_cursor = next < member.stream->end() ? next : 0;
       }
-      member.claim_cursor = round ? 0 : position;
-      more = more || !round;
+      more = more || room == 0 || member.claim_cursor > 0;
     }
     return Batch<delivery_type>{batch_, vanished, more};
   }
@@ -212,7 +187,7 @@ class InMemorySubscription {
     state.lag = member.stream->end() - std::max(member.group->next, member.stream->begin());
     state.lag_known = state.length == member.stream->end() - member.stream->begin();  // entries deleted in between leave it unknown, as on Redis
     state.dead_letters = member.stream->dead_letters.size();
-    state.trimmed_unread = member.group->missed + (member.stream->begin() - std::min(member.group->next, member.stream->begin()));
+    state.trimmed_unread = std::max(member.group->next, member.stream->begin()) - member.group->next;
     return state;
   }
 
@@ -238,70 +213,44 @@ class InMemorySubscription {
     pins_.clear();
   }
 
-  void push(Member& member, std::uint32_t index, std::uint64_t position, std::uint32_t count) {
-    batch_.push_back({pin(member, position)[position % detail::segment_size], position, index, count});
-  }
+  /// What the stream finds goes into the batch, which keeps its segments alive, trimmed or not. What is gone is acknowledged and counted.
+  struct Sink {
+    InMemorySubscription& self;
+    Member& member;
+    std::uint32_t index;
+    std::size_t& vanished;
 
-  /// The segment of an entry, which the batch keeps alive, trimmed or not.
-  const detail::StreamSegment<Payload>& pin(Member& member, std::uint64_t position) {
-    const auto& segment = member.stream->segment(position);
-    if (pins_.empty() || pins_.back() != segment) {
-      pins_.push_back(segment);
-    }
-    return *segment;
-  }
-
-  void collect(Member& member, std::uint32_t index, std::size_t max, SteadyTime now, std::size_t& vanished) {
-    const std::int64_t now_ns = nanoseconds(now);
-    for (; member.history < member.history_end && batch_.size() < max; ++member.history) {
-      detail::PendingRecord* record = member.group->find(member.history);
-      if (record != nullptr && record->owner == member.consumer) {
-        if (member.stream->find(member.history) == nullptr) {
-          member.group->acknowledge(member.history);
-          ++vanished;
-        } else {
-          record->delivered_ns = now_ns;
-          record->scheduled = false;  // the schedule ended with the subscription that kept it
-          push(member, index, member.history, record->count);
-        }
+    void hold(const std::shared_ptr<detail::StreamSegment<Payload>>& segment) {
+      if (self.pins_.empty() || self.pins_.back() != segment) {
+        self.pins_.push_back(segment);
       }
+    }
+    void take(const detail::StreamEntry<Payload>& entry, std::uint64_t position, std::uint32_t count) {
+      self.batch_.push_back({entry, position, index, count});
+    }
+    void gone(std::uint64_t position) {
+      (void)member.group->acknowledge(position);
+      ++vanished;
+    }
+  };
+  Sink sink(std::size_t index, std::size_t& vanished) { return {*this, members_[index], static_cast<std::uint32_t>(index), vanished}; }
+
+  void collect(std::size_t index, std::size_t max, SteadyTime now, std::size_t& vanished) {
+    Member& member = members_[index];
+    Stream& stream = *member.stream;
+    const std::int64_t now_ns = nanoseconds(now);
+    Sink out = sink(index, vanished);
+    while (member.history < member.history_end && batch_.size() < max) {  // a schedule ended with the subscription that kept it
+      member.history = stream.read_history(*member.group, member.consumer, member.history, member.history_end, max - batch_.size(), now_ns, false, out);
     }
     while (batch_.size() < max && member.retries.due(now)) {
       const std::uint64_t position = member.retries.take();
       detail::PendingRecord* record = member.group->find(position);
       if (record != nullptr && record->owner == member.consumer && record->scheduled && record->due_ns <= now_ns) {
-        if (member.stream->find(position) == nullptr) {
-          member.group->acknowledge(position);
-          ++vanished;
-        } else {
-          *record = {member.consumer, record->count + 1, now_ns, 0, false};
-          push(member, index, position, record->count);
-        }
+        (void)stream.read_history(*member.group, member.consumer, position, position + 1, 1, now_ns, true, out);
       }
     }
-    std::uint64_t& next = member.group->next;
-    if (next < member.stream->begin()) {
-      member.group->missed += member.stream->begin() - next;
-      next = member.stream->begin();
-    }
-    while (next < member.stream->end() && batch_.size() < max) {  // one segment at a time
-      const auto& segment = pin(member, next);
-      detail::PendingSegment& part = member.group->list.reach(next);
-      const std::uint64_t stop = std::min(member.stream->end(), (next / detail::segment_size + 1) * detail::segment_size);
-      std::uint32_t delivered = 0;
-      for (; next < stop && batch_.size() < max; ++next) {
-        const auto& entry = segment[next % detail::segment_size];
-        if (!entry.deleted) {
-          part.records[next % detail::segment_size] = {member.consumer, 1, now_ns, 0, false};
-          ++delivered;
-          batch_.push_back({entry, next, index, 1});
-        } else {
-          ++member.group->missed;
-        }
-      }
-      part.pending += delivered;
-      member.group->pending += delivered;
-    }
+    (void)stream.read_new(*member.group, member.consumer, max - batch_.size(), now_ns, out);
   }
 
   detail::PendingRecord* owned(Member& member, std::uint32_t index) noexcept {
