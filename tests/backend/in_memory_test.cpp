@@ -158,26 +158,6 @@ TEST_CASE("field bug 9: pending entries that were trimmed or deleted are settled
   CHECK(one.claim_stale(1s, 10)->vanished == 0);
 }
 
-TEST_CASE("what was trimmed or deleted before a group read it is counted as missed by that group") {
-  Bytes bus{{}, pulse::ManualClock{}};
-  auto early = *bus.subscribe(options("one"));
-  std::vector<pulse::EntryId> ids;
-  for (int i = 0; i < 10; ++i) {
-    ids.push_back(*bus.publish("s", std::to_string(i)));
-  }
-  CHECK(early.receive(2, 0ms)->deliveries.size() == 2);
-  bus.trim("s", 5);
-  CHECK(early.state(0)->trimmed_unread == 3);  // 2, 3 and 4
-  REQUIRE(bus.erase("s", ids[7]));
-  CHECK(early.receive(10, 0ms)->deliveries.size() == 4);
-  CHECK(early.state(0)->trimmed_unread == 4);
-  auto late_options = options("one");
-  late_options.group = "late";
-  auto late = *bus.subscribe(late_options);
-  CHECK(late.receive(10, 0ms)->deliveries.size() == 4);
-  CHECK(late.state(0)->trimmed_unread == 1);  // what is gone before a group began is not missed by it; 7 lies after
-}
-
 TEST_CASE("field bug 23: a read's maximum is that of all streams together") {
   Bytes bus{{}, pulse::ManualClock{}};
   auto one = *bus.subscribe(options("one", {"a", "b", "c"}));

@@ -69,6 +69,7 @@ step 'simulation: 100,000 other schedules under the same sanitizers' env ASAN_OP
 TARGETS='test_dedup_threads test_engine test_consumer test_backend test_control test_metrics test_runtime test_redis test_redis_client'
 step 'thread sanitizer' variant tsan clang++-19 -Db_sanitize=thread -Db_lundef=false -Dexamples=false -- dedup_threads engine consumer backend control metrics runtime redis redis_client
 TARGETS=
+step 'in-memory is Redis: 10,000 random sequences' ./dev differential --sequences 10000
 step 'format' format
 step 'tidy' tidy
 step 'packaging' packaging
