@@ -63,7 +63,7 @@ class ConsumerOf {
       return {};
     }
     if (Status checked = check_options<controller>(options_); !checked) {
-      return note(std::move(checked).error());
+      return failures_.note(std::move(checked).error());
     }
     streams_ = stream_facts(options_.subscribe.streams, metrics_);
     if (Status subscribed = subscribe(options_.subscribe); !subscribed) {
@@ -118,7 +118,7 @@ class ConsumerOf {
         for (const delivery& taken : batch->deliveries) {
           metrics_.add(family::claimed, 1, streams_[taken.stream()].slot);
         }
-        observe_groups();
+        observe_groups(*subscription_, streams_, metrics_);
         return process(*batch, report);
       }
       case engine::Step::subscribe: {
@@ -132,20 +132,16 @@ class ConsumerOf {
       }
       case engine::Step::pause: report.pause = action.wait; return report;
       case engine::Step::drain: {
-        Status told;
-        auto left = action.wait;
+        Status flushed;
         if constexpr (RemoteDedup<dedup>) {
           held_.reset();
-          told = dedup_.flush(left);
-          left = std::max(left - std::chrono::ceil<std::chrono::milliseconds>(clock_.steady() - now), std::chrono::milliseconds{0});
+          flushed = flush_both(dedup_, *subscription_, clock_, now + action.wait);
+        } else {
+          flushed = subscription_->flush(action.wait);
         }
-        Status flushed = subscription_->flush(left);
         loop_.drained();
-        if (!told) {
-          return note(std::move(told).error());
-        }
         if (!flushed) {
-          return note(std::move(flushed).error());
+          return failures_.note(std::move(flushed).error());
         }
         break;
       }
@@ -197,11 +193,10 @@ class ConsumerOf {
     ConsumerHealth health;
     const std::chrono::nanoseconds last{progress_.load(std::memory_order_relaxed)};
     health.since_progress = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady().time_since_epoch() - last);
+    failures_.tell(health);
     const std::lock_guard lock{mutex_};
     health.live = subscription_.has_value() && health.since_progress < stuck_after;
-    health.ready = health.live && failures_ == 0 && !stop_.load(std::memory_order_relaxed) && backend_.health().ready;
-    health.failures_in_a_row = failures_;
-    health.detail = last_error_;
+    health.ready = health.live && health.failures_in_a_row == 0 && !stop_.load(std::memory_order_relaxed) && backend_.health().ready;
     return health;
   }
 
@@ -215,7 +210,7 @@ class ConsumerOf {
   Status subscribe(const SubscribeOptions& wanted) {
     Result<subscription> made = backend_.subscribe(wanted);
     if (!made) {
-      return note(std::move(made).error());
+      return failures_.note(std::move(made).error());
     }
     if constexpr (RemoteDedup<dedup>) {
       leases_.close();
@@ -224,7 +219,7 @@ class ConsumerOf {
     const std::lock_guard lock{mutex_};
     subscription_.emplace(std::move(*made));
     progress_.store(clock_.steady().time_since_epoch().count(), std::memory_order_relaxed);  // one that has only begun is not stuck
-    failures_ = 0;
+    failures_.clear();
     return {};
   }
 
@@ -269,9 +264,7 @@ class ConsumerOf {
         before = after;
       }
     }
-    if constexpr (RemoteDedup<dedup>) {
-      processor_.release_rest();
-    }
+    processor_.release_rest();
     Status settled = settle();
     leases_.close();
     if constexpr (metrics::enabled) {
@@ -311,34 +304,9 @@ class ConsumerOf {
     return settled;
   }
 
-  /// Gauges that cost a question to the backend: once per round of claiming.
-  void observe_groups() {
-    if constexpr (metrics::enabled) {
-      for (std::size_t i = 0; i < streams_.size(); ++i) {
-        if (const Result<GroupState> state = subscription_->state(i)) {
-          metrics_.set(family::pending, static_cast<double>(state->pending), streams_[i].slot);
-          metrics_.set(family::dlq_depth, static_cast<double>(state->dead_letters), streams_[i].slot);
-        }
-      }
-    }
-  }
-
   PollReport recovered(PollReport report) {
-    if (had_failure_) [[unlikely]] {
-      had_failure_ = false;
-      const std::lock_guard lock{mutex_};
-      failures_ = 0;
-      last_error_.clear();
-    }
+    failures_.clear();
     return report;
-  }
-
-  Error note(Error error) {
-    const std::lock_guard lock{mutex_};
-    last_error_ = error.message;
-    ++failures_;
-    had_failure_ = true;
-    return error;
   }
 
   Result<PollReport> failed(Error error) {
@@ -348,9 +316,9 @@ class ConsumerOf {
       ledger_.clear();  // it speaks of a pending list that is gone
     }
     if (!loop_.failed(error.code, now)) {
-      return note(std::move(error));
+      return failures_.note(std::move(error));
     }
-    (void)note(std::move(error));
+    (void)failures_.note(std::move(error));
     const engine::Action action = loop_.next(now);
     return PollReport{.pause = action.step == engine::Step::pause ? action.wait : std::chrono::milliseconds{0}};
   }
@@ -368,17 +336,14 @@ class ConsumerOf {
   engine::Ledger ledger_;
   std::vector<engine::StreamFacts> streams_;
   std::optional<subscription> subscription_;
-  struct Nothing {};
-  [[no_unique_address]] std::conditional_t<RemoteDedup<dedup>, std::optional<Batch<delivery>>, Nothing> held_;  ///< a batch that could not be claimed yet
+  [[no_unique_address]] std::conditional_t<RemoteDedup<dedup>, std::optional<Batch<delivery>>, std::type_identity<void>> held_;  ///< could not be claimed yet
   std::atomic<bool> stop_{false};
   processor processor_;
   engine::LeaseKeeper<subscription, clock> leases_;
-  bool had_failure_ = false;
   std::atomic<std::int64_t> progress_{0};
   mutable std::mutex mutex_;  // guards subscription_ against stop(), and what health() reads
   std::condition_variable wake_;
-  std::uint64_t failures_ = 0;
-  std::string last_error_;
+  Failures failures_;
 };
 
 }  // namespace pulse::detail

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
 #include <type_traits>
@@ -93,6 +96,59 @@ auto on_stop(const Token& token, F f) {
   } else {
     return std::nullptr_t{};
   }
+}
+
+/// The failures of a consumer in a row, and what the last one said. Thread safety: one thread notes and clears, any may ask.
+class Failures {
+ public:
+  Error note(Error error) {
+    const std::lock_guard lock{mutex_};
+    last_ = error.message;
+    ++count_;
+    any_ = true;
+    return error;
+  }
+  void clear() {
+    if (any_) [[unlikely]] {
+      any_ = false;
+      const std::lock_guard lock{mutex_};
+      count_ = 0;
+      last_.clear();
+    }
+  }
+  void tell(ConsumerHealth& health) const {
+    const std::lock_guard lock{mutex_};
+    health.failures_in_a_row = count_;
+    health.detail = last_;
+  }
+
+ private:
+  bool any_ = false;
+  mutable std::mutex mutex_;
+  std::uint64_t count_ = 0;
+  std::string last_;
+};
+
+/// Gauges that cost a question to the backend: once per round of claiming.
+template <class Subscription, class Streams, class Metrics>
+void observe_groups(Subscription& subscription, const Streams& streams, Metrics& metrics) {
+  if constexpr (Metrics::enabled) {
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+      if (const Result<GroupState> state = subscription.state(i)) {
+        metrics.set(family::pending, static_cast<double>(state->pending), streams[i].slot);
+        metrics.set(family::dlq_depth, static_cast<double>(state->dead_letters), streams[i].slot);
+      }
+    }
+  }
+}
+
+/// Says what a remote window and the backend have not been told yet, in this order, within one deadline.
+template <class Dedup, class Subscription, class Clk>
+Status flush_both(Dedup& dedup, Subscription& subscription, const Clk& clock, SteadyTime deadline) {
+  const auto left = [&] { return std::max(std::chrono::ceil<std::chrono::milliseconds>(deadline - clock.steady()), std::chrono::milliseconds{0}); };
+  Status told = dedup.flush(left());
+  Status flushed = subscription.flush(left());
+  return told ? std::move(flushed) : std::move(told);
 }
 
 }  // namespace pulse::detail

@@ -41,7 +41,7 @@ class ScriptedBackend {
     std::deque<ErrorCode> subscribe_errors;
     std::deque<ErrorCode> flush_errors;
     std::string trace;
-    std::function<void()> while_receiving{};      // runs inside receive, as what happens meanwhile
+    std::function<void()> while_receiving{};  // runs inside receive, as what happens meanwhile
     std::atomic<int> wakes{0};
     std::size_t lose_on_extend = ~std::size_t{0};
     std::size_t vanished = 0;

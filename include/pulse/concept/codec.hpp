@@ -49,9 +49,9 @@ concept CodecEncode = requires(C& codec, const Env& envelope, std::string& out) 
 ///
 /// On malformed and invalid, and only then, `error` says why, and the envelope is unspecified but valid.
 ///
-/// For every envelope e that holds its schema, with texts in UTF-8 and finite numbers, decode(encode(e)) == e. Decoding never reads outside `data`, never throws but
-/// std::bad_alloc, takes linear time, and allocates nothing once a reused envelope has grown. An envelope of std::string_view looks
-/// into `data` and into the codec, until the next call of `decode`. A codec object serves one thread.
+/// For every envelope e that holds its schema, with texts in UTF-8 and finite numbers, decode(encode(e)) == e. Decoding never reads outside `data`, never
+/// throws but std::bad_alloc, takes linear time, and allocates nothing once a reused envelope has grown. An envelope of std::string_view looks into `data` and
+/// into the codec, until the next call of `decode`. A codec object serves one thread.
 template <class C, class Env>
 concept Codec = requirement::CodecDecode<C, Env> && requirement::CodecEncode<C, Env>;
 

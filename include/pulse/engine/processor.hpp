@@ -61,7 +61,11 @@ class Processor {
     return remote_.claim(batch, streams);
   }
   /// Gives back what was claimed and is not processed.
-  void release_rest() noexcept { remote_.release_rest(); }
+  void release_rest() noexcept {
+    if constexpr (RemoteDedup<Dedup>) {
+      remote_.release_rest();
+    }
+  }
 
   /// `lost_flags[index]` says whether another consumer owns the entry by now; it counts while `attention` is up.
   /// Returns whether it is: one look at it an event.

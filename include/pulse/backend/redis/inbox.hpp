@@ -27,7 +27,7 @@ struct RedisKeys {
 struct RedisRetry {
   EntryId id;
   bool counts = true;
-  friend bool operator==(const RedisRetry& retry, EntryId id) noexcept { return retry.id == id; }
+  friend bool operator==(const RedisRetry& retry, EntryId other) noexcept { return retry.id == other; }
 };
 
 /// What a subscription knows of one of its streams.

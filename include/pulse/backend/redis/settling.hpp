@@ -39,7 +39,8 @@ class RedisSettling {
   template <class Connection, class Expect>
   void send(Connection& connection, std::span<const RedisKeys> streams, std::string_view group, std::string_view consumer, bool fenced, Expect expect) {
     if (streams.size() > 1) {
-      std::stable_sort(acks_.begin() + static_cast<std::ptrdiff_t>(acks_sent_), acks_.end(), [](const Ack& a, const Ack& b) { return a.stream < b.stream; });
+      std::sort(acks_.begin() + static_cast<std::ptrdiff_t>(acks_sent_), acks_.end(),
+                [](const Ack& a, const Ack& b) { return a.stream != b.stream ? a.stream < b.stream : a.id < b.id; });
     }
     while (acks_sent_ < acks_.size()) {
       const std::uint32_t stream = acks_[acks_sent_].stream;
