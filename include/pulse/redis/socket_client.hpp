@@ -15,9 +15,8 @@
 #include <vector>
 
 #include "pulse/concept/redis_client.hpp"
-#include "pulse/redis/dial.hpp"
-#include "pulse/redis/pipe_waker.hpp"
 #include "pulse/redis/resp_parser.hpp"
+#include "pulse/redis/wire.hpp"
 
 namespace pulse {
 
@@ -34,51 +33,19 @@ struct SocketClientOptions {
 /// Memory: a buffer of 64 KiB that doubles up to `max_bytes`. Thread safety: `interrupt` is any thread's, the rest is one's.
 class SocketClient {
  public:
-  explicit SocketClient(const RedisUrl& url, SocketClientOptions options = {}) : url_(url), options_(options) { parser_.max_text = options.max_bytes; }
+  explicit SocketClient(const RedisUrl& url, SocketClientOptions options = {}) : wire_(url), options_(options) { parser_.max_text = options.max_bytes; }
 
   Status connect(SteadyTime deadline) {
     close();
-    if (url_.tls) {
-      return Error{ErrorCode::config, "rediss://" + url_.address() + ": SocketClient has no TLS: use redis://, or a client that has it"};
-    }
-    Result<detail::Socket> made = detail::dial(url_, deadline, waker_);
-    if (!made) {
-      return std::move(made).error();
-    }
-    socket_ = std::move(*made);
-    return {};
+    return wire_.connect(deadline, "SocketClient");
   }
-
-  void append(std::span<const std::string_view> words) {
-    line('*', words.size());
-    for (const std::string_view word : words) {
-      line('$', word.size());
-      out_.append(word).append("\r\n", 2);
-    }
-  }
-
+  void append(std::span<const std::string_view> words) { wire_.append(words); }
   Status flush(SteadyTime deadline) {
-    std::size_t sent = 0;
-    while (sent < out_.size()) {
-      if (!socket_) {
-        return closed();
-      }
-      const ssize_t wrote = ::send(socket_.fd(), out_.data() + sent, out_.size() - sent, MSG_NOSIGNAL);
-      if (wrote >= 0) {
-        sent += static_cast<std::size_t>(wrote);
-      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        // An interrupt is for whoever waits for a reply: it is handed on to the next read.
-        switch (waker_.wait(socket_.fd(), POLLOUT, deadline)) {
-          case detail::Waited::timed_out: return lost("the write timed out");
-          case detail::Waited::interrupted: interrupted_ = true; break;
-          case detail::Waited::ready: break;
-        }
-      } else if (errno != EINTR) {
-        return lost(detail::system_error_text(errno));
-      }
+    Status written = wire_.flush(deadline);
+    if (!written) {
+      filled_ = parsed_;
     }
-    out_.clear();
-    return {};
+    return written;
   }
 
   Result<bool> read(RedisReplies& replies, SteadyTime deadline) {
@@ -99,21 +66,21 @@ class SocketClient {
         return true;
       }
       if (found == detail::Parsed::refused) {
-        const Error error = parser_.too_large() ? over_bound() : Error{ErrorCode::protocol, url_.address() + " answers what is no Redis reply: " + sample()};
+        Error error = parser_.too_large() ? wire_.over_bound(options_.max_bytes) : wire_.no_reply({buffer_.get() + parsed_, filled_ - parsed_});
         forget();
         close();
         return error;
       }
-      if (!socket_) {
+      if (!wire_) {
         forget();
-        return closed();
+        return wire_.closed();
       }
       if (!make_room(filled_ == parsed_ ? 1 : parser_.missing(), begin, replies.nodes().subspan(first))) {
         forget();
         close();
-        return over_bound();
+        return wire_.over_bound(options_.max_bytes);
       }
-      const ssize_t got = ::recv(socket_.fd(), buffer_.get() + filled_, capacity_ - filled_, 0);
+      const ssize_t got = ::recv(wire_.fd(), buffer_.get() + filled_, capacity_ - filled_, 0);
       if (got > 0) {
         filled_ += static_cast<std::size_t>(got);
         continue;
@@ -125,7 +92,7 @@ class SocketClient {
       if (errno == EINTR || spins(spin_until)) {
         continue;
       }
-      const detail::Waited waited = std::exchange(interrupted_, false) ? detail::Waited::interrupted : waker_.wait(socket_.fd(), POLLIN, deadline);
+      const detail::Waited waited = wire_.wait(deadline);
       if (waited != detail::Waited::ready) {
         forget();
         if (waited == detail::Waited::timed_out) {
@@ -147,28 +114,14 @@ class SocketClient {
     }
   }
 
-  void interrupt() noexcept { waker_.interrupt(); }
+  void interrupt() noexcept { wire_.interrupt(); }
 
   void close() noexcept {
-    socket_.reset();
-    out_.clear();
+    wire_.close();
     filled_ = parsed_;  // the rest of a reply will never come
   }
 
  private:
-  void line(char kind, std::size_t number) {
-    char text[24];
-    char* at = text + sizeof text;
-    *--at = '\n';
-    *--at = '\r';
-    do {
-      *--at = static_cast<char>('0' + number % 10);
-      number /= 10;
-    } while (number > 0);
-    *--at = kind;
-    out_.append(at, static_cast<std::size_t>(text + sizeof text - at));
-  }
-
   /// Room for `missing` bytes behind what was parsed, and for a good read. Where there is none, the reply that begins at `begin` moves to
   /// a larger buffer, its values with it; the replies before it stay where they are until `release`.
   bool make_room(std::size_t missing, std::size_t& begin, std::span<ReplyNode> values) {
@@ -209,37 +162,19 @@ class SocketClient {
     return now < until;
   }
 
-  [[nodiscard]] std::string sample() const {
-    std::string text = "\"";
-    for (std::size_t i = parsed_; i < filled_ && i < parsed_ + 24; ++i) {
-      const char c = buffer_[i];
-      text += c >= 0x20 && c < 0x7f ? c : '?';
-    }
-    return text + '"';
-  }
-
-  Error over_bound() const {
-    return Error{ErrorCode::capacity,
-                 "a reply of " + url_.address() + " is larger than the client's bound of " + std::to_string(options_.max_bytes) + " bytes"};
-  }
   Error lost(const std::string& why) {
     close();
-    return Error{ErrorCode::unavailable, "the connection to " + url_.address() + " is lost: " + why};
+    return wire_.lost(why);
   }
-  Error closed() const { return Error{ErrorCode::unavailable, "there is no connection to " + url_.address()}; }
 
-  RedisUrl url_;
+  detail::RedisWire wire_;
   SocketClientOptions options_;
-  detail::PipeWaker waker_;
-  detail::Socket socket_;
   detail::RespParser parser_;
-  std::string out_;
   std::vector<std::unique_ptr<char[]>> retired_;  ///< outgrown, but looked at until the next release
   std::unique_ptr<char[]> buffer_;
   std::size_t capacity_ = 0;
   std::size_t parsed_ = 0;  ///< bytes of the buffer that are replies already
   std::size_t filled_ = 0;  ///< bytes of the buffer that have come
-  bool interrupted_ = false;
 };
 
 }  // namespace pulse
