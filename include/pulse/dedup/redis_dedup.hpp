@@ -77,7 +77,7 @@ return #KEYS)"};
 /// one before its acks. Contract page: docs/reference/dedup/redis-dedup.md
 ///
 /// Exact, as far as the server is: a failover may lose marks that it had confirmed, and then a duplicate is handled again (WAIT narrows that, and
-/// does not close it). Where it cannot be reached nothing is handled: the batch waits. Memory: about 150 bytes of the server's an id; here what one
+/// does not close it). Where it cannot be reached nothing is handled: the batch waits. Memory: about 180 bytes of the server's an id; here what one
 /// batch leases. One thread.
 template <class Client = SocketClient>
 class RedisDedup {
