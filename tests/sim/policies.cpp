@@ -51,6 +51,7 @@ Verdict SimRates::handle(const FeedbackEvent& event, std::uint8_t coordinator) {
   if (!stale) {
     known = {event.ts, event.level, world_->now(), true, false};
   }
+  const double before = scale_;
   Verdict verdict = [&] {
     if (world_->twin(Twin::no_stale_rule) || world_->twin(Twin::last_coordinator_wins)) {
       if (world_->twin(Twin::last_coordinator_wins) && stale) {
@@ -65,7 +66,11 @@ Verdict SimRates::handle(const FeedbackEvent& event, std::uint8_t coordinator) {
     world_->oracle().broken(Law::newest_and_worst,
                             "p" + std::to_string(process_->index) + (stale ? " lets an old report count" : " takes a new report for an old one"));
   }
-  check();
+  if (!stale) {
+    check();
+  } else if (scale_ != before) {  // what expired meanwhile shows at the next tick
+    world_->oracle().broken(Law::newest_and_worst, "p" + std::to_string(process_->index) + " changes its scale by an old report");
+  }
   return verdict;
 }
 
