@@ -157,7 +157,7 @@ class RedisSubscription {
         }
       };
       Status kept = side_->extend(
-          inbox().keys()[i], exchange_->group(), exchange_->consumer(), exchange_->reads() > 0 ? inbox().streams()[i].newest : EntryId{},
+          inbox().keys()[i], exchange_->group(), exchange_->consumer(), ahead_ ? inbox().streams()[i].newest : EntryId{},
           [&](auto&& id) {
             of_stream(begin_ + first, std::min(begin_ + last, end_), [&](std::size_t at) { id(ready()[at].id()); });
             of_stream(left_, claimed_ ? begin_ : ready().size(), [&](std::size_t at) { id(ready()[at].id()); });
@@ -207,12 +207,14 @@ class RedisSubscription {
     }
     begin_ = end_ = left_;
     settled_ = 0;
+    ahead_ = false;
   }
 
   Batch<delivery_type> deliver(std::size_t max) {
     begin_ = left_;
     end_ = left_ = std::min(ready().size(), begin_ + max);
     full_ = end_ - begin_ >= share(max);
+    ahead_ = exchange_->reads() > 0;
     return {{ready().data() + begin_, end_ - begin_}, inbox().take_vanished(), false};
   }
 
@@ -263,6 +265,7 @@ class RedisSubscription {
 
   std::chrono::milliseconds timeout_;
   bool prefetch_;
+  bool ahead_ = false;    ///< a read is under way while the batch is handled: what it brings is pending, too
   bool full_ = false;     ///< the last batch was as large as it could be: there is probably more
   bool claimed_ = false;  ///< the batch was claimed: what the next receive gives lies before it
   [[no_unique_address]] Clk clock_;
