@@ -244,20 +244,19 @@ class ConsumerOf {
     const engine::StreamFacts* const streams = streams_.data();
     const std::atomic<bool>* const lost_flags = leases_.lost_flags();
     bool attention = processor_.attention().load(std::memory_order_acquire);
-    for (const delivery& taken : batch.deliveries) {
+    for (const delivery* each = batch.deliveries.data(); index != report.received; ++index, ++each) {
+      const delivery& taken = *each;
       if (attention) [[unlikely]] {
         if (!attend()) {
           break;  // the rest stays pending: it is delivered first after the restart, or claimed
         }
         if (lost_flags[index].load(std::memory_order_relaxed)) {
           metrics_.add(family::lease_lost, 1, streams[taken.stream()].slot);
-          ++index;
           continue;  // its new owner handles it
         }
       }
       const engine::StreamFacts& stream = streams[taken.stream()];
       attention = processor_.process(taken, index, stream, wall, ledger_, lost_flags);
-      ++index;
       if constexpr (metrics::enabled) {
         const SteadyTime after = clock_.steady();
         metrics_.observe(family::handler_time, after - before, stream.slot);
