@@ -27,10 +27,9 @@ inline std::string excerpt(std::string_view text) {
   return out + (text.size() > 100 ? "..." : "");
 }
 
-template <class Traits>
-int consume_lines(std::istream& lines, const Options& wanted, const pulse::PulseConfig& config) {
+template <class Traits, class Bus>
+int consume_lines(Bus& bus, std::istream& lines, const Options& wanted, const pulse::PulseConfig& config) {
   const std::string stream = pulse::stream_key(pulse::feedback_stream, config.name_space);
-  pulse::InMemoryBackend<std::string> bus{{.trim_acked = true}};
   pulse::PrometheusMetrics prometheus{{.streams = {stream}, .providers = {config.feedback.provider}, .sources = {"store", "pipeline"}}};
   Counts counts;
   pulse::Tee metrics{prometheus, counts};
@@ -42,7 +41,6 @@ int consume_lines(std::istream& lines, const Options& wanted, const pulse::Pulse
   pulse::ConsumerOptions options;
   options.subscribe.streams = {stream};
   options.feedback = config.feedback;
-  using Bus = pulse::InMemoryBackend<std::string>;
   pulse::Consumer<Bus&, pulse::LruWindow, decltype(metrics)&, pulse::RateCoordinator<>&, Traits> consumer{bus, pulse::LruWindow{65536}, metrics, rates,
                                                                                                           options};
   if (auto started = consumer.start(); !started) {
@@ -59,7 +57,12 @@ int consume_lines(std::istream& lines, const Options& wanted, const pulse::Pulse
   };
   std::vector<pulse::EntryId> entries;  // of the lines, in their order
   for (std::string line; std::getline(lines, line);) {
-    entries.push_back(*bus.publish(stream, std::move(line)));
+    auto entry = bus.publish(stream, std::move(line));
+    if (!entry) {
+      std::cerr << "demo: " << entry.error().message << '\n';
+      return 2;
+    }
+    entries.push_back(*entry);
     if (entries.size() % 100 == 0) {
       drain();
     }
@@ -68,12 +71,12 @@ int consume_lines(std::istream& lines, const Options& wanted, const pulse::Pulse
   drain();  // which are never two in a row
 
   Summary summary;
-  summary.backend = "inmem";
+  summary.backend = config.backend;
   summary.published = entries.size();
   summary.applied = counts.of(pulse::Outcome::success);
-  summary.duplicates = counts.of(pulse::Outcome::duplicate);
-  summary.dead_lettered = counts.of(pulse::Outcome::dead_letter) + counts.of(pulse::Outcome::invalid);
-  summary.stale = counts.of(pulse::Outcome::stale);
+  summary.count(counts);
+  const std::uint64_t accounted = summary.applied + summary.duplicates + summary.dead_lettered + summary.stale;
+  summary.unaccounted = summary.published > accounted ? summary.published - accounted : 0;
   summary.scale_final = rates.provider_state(config.feedback.provider)->scale;
   if (wanted.json) {
     print_json(summary);
@@ -95,8 +98,10 @@ int consume_lines(std::istream& lines, const Options& wanted, const pulse::Pulse
   return 0;
 }
 
-/// Consumes newline-delimited envelopes as they come off the wire, and says what became of each kind.
-inline int consume_lines(const Options& options, const pulse::PulseConfig& config) {
+/// Consumes newline-delimited envelopes as they come off the wire, and says what became of each kind. `with(consume)` calls
+/// `consume(bus, config)`.
+template <class With>
+int consume_lines(const Options& options, With with) {
   std::ifstream opened;
   if (options.input != "-") {
     opened.open(options.input);
@@ -107,8 +112,10 @@ inline int consume_lines(const Options& options, const pulse::PulseConfig& confi
     opened.clear();
   }
   std::istream& lines = options.input == "-" ? std::cin : opened;
-  return config.track == pulse::Track::v2 ? consume_lines<pulse::OnTrackV2<>>(lines, options, config)
-                                          : consume_lines<pulse::DefaultTraits>(lines, options, config);
+  return with([&](auto& bus, const pulse::PulseConfig& config) {
+    return config.track == pulse::Track::v2 ? consume_lines<pulse::OnTrackV2<>>(bus, lines, options, config)
+                                            : consume_lines<pulse::DefaultTraits>(bus, lines, options, config);
+  });
 }
 
 }  // namespace demo

@@ -9,6 +9,7 @@ namespace demo {
 struct Options {
   bool feedback = true;
   bool json = false;
+  bool kill_consumer = false;
   bool help = false;
   std::string plot;
   std::string input;
@@ -16,11 +17,13 @@ struct Options {
 };
 
 inline constexpr std::string_view usage =
-    "usage: demo [--no-feedback] [--json] [--plot FILE.svg] | demo --input FILE|- [--json]\n"
+    "usage: demo [--no-feedback | --kill-consumer] [--json] [--plot FILE.svg] | demo --input FILE|- [--json]\n"
     "  --no-feedback   the same load without Pulse: see what is lost\n"
+    "  --kill-consumer kill the pipeline in the middle and start it again; with EVENT_BUS_BACKEND=redis, where it is a process of its own\n"
     "  --json          the summary alone, one object on standard output\n"
     "  --plot FILE     draw queue depth and scale over time\n"
-    "  --input FILE|-  consume newline-delimited envelopes instead of running the simulation\n";
+    "  --input FILE|-  consume newline-delimited envelopes instead of running the simulation\n"
+    "EVENT_BUS_BACKEND=redis runs it over a redis-server: one of its own, or the one REDIS_URL names, under keys of its own.\n";
 
 inline Options parse(int argc, char** argv) {
   Options options;
@@ -37,6 +40,8 @@ inline Options parse(int argc, char** argv) {
       options.feedback = false;
     } else if (argument == "--json") {
       options.json = true;
+    } else if (argument == "--kill-consumer") {
+      options.kill_consumer = true;
     } else if (argument == "--plot") {
       value(options.plot);
     } else if (argument == "--input") {
@@ -44,11 +49,15 @@ inline Options parse(int argc, char** argv) {
     } else if (argument == "--help" || argument == "-h") {
       options.help = true;
     } else {
-      options.error = "unknown argument \"" + std::string(argument) + "\": allowed are --no-feedback, --json, --plot FILE, --input FILE|-, --help";
+      options.error =
+          "unknown argument \"" + std::string(argument) + "\": allowed are --no-feedback, --kill-consumer, --json, --plot FILE, --input FILE|-, --help";
     }
   }
-  if (options.error.empty() && !options.help && !options.input.empty() && (!options.feedback || !options.plot.empty())) {
-    options.error = "--input consumes a file: --no-feedback and --plot belong to the simulation";
+  if (options.error.empty() && !options.help && !options.input.empty() && (!options.feedback || options.kill_consumer || !options.plot.empty())) {
+    options.error = "--input consumes a file: --no-feedback, --kill-consumer and --plot belong to the simulation";
+  }
+  if (options.error.empty() && !options.feedback && options.kill_consumer) {
+    options.error = "--no-feedback and --kill-consumer exclude each other";
   }
   return options;
 }

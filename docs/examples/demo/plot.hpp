@@ -2,9 +2,11 @@
 #pragma once
 
 #include <fstream>
+#include <iostream>
 #include <string>
 #include <vector>
 
+#include "options.hpp"
 #include "simulation.hpp"
 
 namespace demo {
@@ -43,6 +45,15 @@ inline bool plot(const std::string& file, const std::vector<Sample>& samples, co
       << "<text x=\"60\" y=\"385\" fill=\"#c0392b\">queue depth, of its capacity</text>\n"
       << "<text x=\"300\" y=\"385\" fill=\"#2471a3\">scale of the provider</text>\n</svg>\n";
   return static_cast<bool>(out);
+}
+
+/// Draws where asked for. Returns an exit code; what is wrong is said.
+inline int draw(const Options& options, const std::vector<Sample>& samples) {
+  if (options.plot.empty() || plot(options.plot, samples, options.feedback ? "With Pulse" : "Without Pulse")) {
+    return 0;
+  }
+  std::cerr << "demo: cannot write \"" << options.plot << "\"\n";
+  return 2;
 }
 
 }  // namespace demo

@@ -25,6 +25,7 @@ inline constexpr int store_slow_per_ms = 6;           // and while it compacts
 inline constexpr auto surge_from = 1500ms;
 inline constexpr auto surge_to = 4000ms;
 inline constexpr auto duration = 6000ms;
+inline constexpr auto kill_at = 2500ms;  // under --kill-consumer, while the store is slow
 inline constexpr auto report_every = 10ms;
 
 /// The level for a queue that holds `queued`, given the level before: hysteresis, so that it does not flutter.
