@@ -28,7 +28,7 @@ struct HiredisClientOptions {
 /// A Redis client whose replies are read by libhiredis (0.14 or 1.x; link with it), for those who have it and trust it. Of hiredis it takes
 /// the reader alone, with functions of its own in place of those that make a tree of small allocations: values go into the row of replies, and
 /// texts, which the reader moves about, are copied into memory that is used again. Connecting, deadlines and interrupts are Pulse's: hiredis
-/// waits where nobody can end it, and its writes raise SIGPIPE. No TLS; arrays up to 7 deep with 0.14. Contract: concept/redis_client.hpp
+/// waits where nobody can end it, and its writes raise SIGPIPE. No TLS; arrays up to 8 deep. Contract: concept/redis_client.hpp
 ///
 /// Memory: hiredis's buffer of the largest reply, and the texts. Thread safety: `interrupt` is any thread's, the rest is one's.
 class HiredisClient {
@@ -134,6 +134,7 @@ class HiredisClient {
  private:
   enum class Refused : std::uint8_t { no, form, size };
   static constexpr std::size_t max_values = std::size_t{1} << 24;
+  static constexpr int max_depth = 8;
 
   struct FreeReader {
     void operator()(redisReader* reader) const noexcept { ::redisReaderFree(reader); }
@@ -187,6 +188,9 @@ class HiredisClient {
     if (elements > max_values || values_ > max_values) {
       return refuse(Refused::size);
     }
+    if (reader_->ridx >= max_depth) {  // 0.14 refuses it by itself; 1.x would allocate for each level
+      return refuse(Refused::form);
+    }
     into_->array(static_cast<std::uint32_t>(elements));
     return this;
   }
@@ -239,8 +243,9 @@ class HiredisClient {
     if (refused_ == Refused::size || (refused_ == Refused::no && reader_->err == REDIS_ERR_OOM)) {
       return wire_.over_bound(options_.max_bytes);
     }
-    return Error{ErrorCode::protocol, wire_.url().address() + " answers what is no Redis reply: " +
-                                          (refused_ == Refused::form ? "a text that does not end, or a type that nobody asked for" : reader_->errstr)};
+    return Error{ErrorCode::protocol,
+                 wire_.url().address() + " answers what is no Redis reply: " +
+                     (refused_ == Refused::form ? "a text that does not end, a type that nobody asked for, or arrays nested too deep" : reader_->errstr)};
   }
   Error end(std::size_t first, Error error) {
     into_->truncate(first);
