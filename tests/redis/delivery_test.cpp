@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
+#include <malloc.h>
 
 #include <chrono>
 #include <memory>
@@ -256,6 +257,27 @@ TEST_CASE("redis: read ahead gives all, in order, and what a crash leaves is two
   CHECK(least <= next);
   CHECK(handled == 1000 - least);
   CHECK(world.ask({"XPENDING", "s", "g"})[0] == "0");
+}
+
+TEST_CASE("redis: reading ahead without end, with acks and dead letters always under way, takes no more memory") {
+  World world;
+  const std::vector<std::string> events(500, std::string(1000, 'x'));
+  auto wanted = member("one");
+  wanted.prefetch = true;
+  auto one = world.subscribe(wanted);
+  const std::vector<pulse::DeadLetterItem> letter{{0, "because"}};
+  std::size_t before = 0;
+  for (int round = 0; round < 12; ++round) {
+    REQUIRE(world.backend().publish("s", std::span<const std::string>{events}));
+    for (int i = 0; i < 490; ++i) {  // there is always more
+      REQUIRE(size(one.receive(1, 0ms)) == 1);
+      CHECK(one.settle(i % 2 == 0 ? acks(1) : pulse::Settlement{{}, {}, letter}));
+    }
+    if (round == 2) {
+      before = mallinfo2().uordblks;
+    }
+  }
+  CHECK(mallinfo2().uordblks < before + 100'000);
 }
 
 TEST_CASE("redis: several streams share a batch, and nothing is lost between them") {

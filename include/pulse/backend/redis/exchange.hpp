@@ -219,8 +219,8 @@ class RedisExchange {
       return false;
     }
     const Expected due = expected_[next_++];
-    if (next_ == expected_.size()) {
-      expected_.clear();
+    if (next_ == expected_.size() || next_ >= 64) {  // with reads ahead it never runs empty
+      expected_.erase(expected_.begin(), expected_.begin() + static_cast<std::ptrdiff_t>(next_));
       next_ = 0;
     }
     ReplyReader reader{std::as_const(replies_).nodes().subspan(first)};

@@ -25,9 +25,7 @@ class RedisSettling {
     std::uint32_t letters = 0;
   };
 
-  [[nodiscard]] bool unsent() const noexcept { return acks_sent_ < acks_.size() || letters_sent_ < letters_.size(); }
   [[nodiscard]] bool empty() const noexcept { return acks_done_ == acks_.size() && letters_done_ == letters_.size(); }
-  [[nodiscard]] std::size_t size() const noexcept { return acks_.size() - acks_done_ + letters_.size() - letters_done_; }
 
   void ack(std::uint32_t stream, EntryId id) { acks_.push_back({id, stream}); }
   void dead_letter(const RedisDelivery& delivery, std::string_view reason, WallTime now) {
@@ -64,18 +62,11 @@ class RedisSettling {
   }
 
   /// The oldest of what was sent is done.
-  void confirm(Sent sent) noexcept {
+  void confirm(Sent sent) {
     acks_done_ += sent.acks;
     letters_done_ += sent.letters;
-    if (empty()) {
-      acks_.clear();
-      letters_.clear();
-      acks_sent_ = acks_done_ = letters_sent_ = letters_done_ = 0;
-    } else if (acks_done_ >= max_ids && acks_done_ * 2 >= acks_.size()) {  // with reads ahead there is always something under way
-      acks_.erase(acks_.begin(), acks_.begin() + static_cast<std::ptrdiff_t>(acks_done_));
-      acks_sent_ -= acks_done_;
-      acks_done_ = 0;
-    }
+    drop(acks_, acks_sent_, acks_done_);
+    drop(letters_, letters_sent_, letters_done_);
   }
   /// The connection is gone: what was not confirmed is sent again.
   void forget_sent() noexcept {
@@ -97,6 +88,16 @@ class RedisSettling {
     std::string data;
     std::string failed_at;
   };
+
+  /// Frees what is done, at a constant cost an item: with reads ahead there is always something under way, so waiting for the end would never free anything.
+  template <class Item>
+  static void drop(std::vector<Item>& items, std::size_t& sent, std::size_t& done) {
+    if (done == items.size() || (done >= 64 && done * 2 >= items.size())) {
+      items.erase(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(done));
+      sent -= done;
+      done = 0;
+    }
+  }
 
   std::vector<Ack> acks_;
   std::vector<Letter> letters_;
