@@ -118,7 +118,7 @@ class ConsumerOf {
         for (const delivery& taken : batch->deliveries) {
           metrics_.add(family::claimed, 1, streams_[taken.stream()].slot);
         }
-        observe_groups(*subscription_, streams_, metrics_);
+        observe_backend(backend_, *subscription_, streams_, metrics_, reconnects_);
         return process(*batch, report);
       }
       case engine::Step::subscribe: {
@@ -343,6 +343,7 @@ class ConsumerOf {
   mutable std::mutex mutex_;  // guards subscription_ against stop(), and what health() reads
   std::condition_variable wake_;
   Failures failures_;
+  std::uint64_t reconnects_ = 0;  ///< of the backend, as far as the metrics know
 };
 
 }  // namespace pulse::detail

@@ -129,10 +129,12 @@ class Failures {
   std::string last_;
 };
 
-/// Gauges that cost a question to the backend: once per round of claiming.
-template <class Subscription, class Streams, class Metrics>
-void observe_groups(Subscription& subscription, const Streams& streams, Metrics& metrics) {
+/// What costs a question to the backend: once per round of claiming. `reconnects`: those that were counted already.
+template <class Backend, class Subscription, class Streams, class Metrics>
+void observe_backend(const Backend& backend, Subscription& subscription, const Streams& streams, Metrics& metrics, std::uint64_t& reconnects) {
   if constexpr (Metrics::enabled) {
+    const std::uint64_t before = std::exchange(reconnects, backend.health().reconnects);
+    metrics.add(family::reconnects, reconnects - before);
     for (std::size_t i = 0; i < streams.size(); ++i) {
       if (const Result<GroupState> state = subscription.state(i)) {
         metrics.set(family::pending, static_cast<double>(state->pending), streams[i].slot);

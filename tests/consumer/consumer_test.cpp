@@ -227,6 +227,18 @@ TEST_CASE_FIXTURE(Fixture, "a backend that fails for a while costs pauses, shows
   CHECK(metrics.values.at("pulse_backend_errors_total") == 2);
 }
 
+TEST_CASE_FIXTURE(Fixture, "connections that a backend made anew are counted, each once") {
+  backend.script->reconnects = 2;
+  REQUIRE(consumer().poll());  // a round of claiming
+  CHECK(metrics.values.at("pulse_reconnects_total") == 2);
+  backend.script->reconnects = 5;
+  for (int polls = 0; polls < 3; ++polls) {
+    clock.advance(1min);
+    REQUIRE(consumer().poll());
+  }
+  CHECK(metrics.values.at("pulse_reconnects_total") == 5);
+}
+
 TEST_CASE_FIXTURE(Fixture, "an error that no patience mends ends the consumer with that error") {
   backend.script->receive_errors = {ErrorCode::denied};
   CHECK(drain() == "subscribe;receive fails;ended: receive failed;");

@@ -45,6 +45,7 @@ class ScriptedBackend {
     std::atomic<int> wakes{0};
     std::size_t lose_on_extend = ~std::size_t{0};
     std::size_t vanished = 0;
+    std::uint64_t reconnects = 0;
   };
 
   class Subscription {
@@ -134,7 +135,11 @@ class ScriptedBackend {
     return Subscription{script};
   }
   Result<EntryId> publish(std::string_view, std::string) { return EntryId{1, 0}; }
-  [[nodiscard]] pulse::BackendHealth health() const { return {}; }
+  [[nodiscard]] pulse::BackendHealth health() const {
+    pulse::BackendHealth health;
+    health.reconnects = script->reconnects;
+    return health;
+  }
 
   std::shared_ptr<Script> script = std::make_shared<Script>();
 };
