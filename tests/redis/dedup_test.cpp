@@ -8,6 +8,7 @@
 #include <pulse/dedup/conformance.hpp>
 #include <pulse/dedup/redis_dedup.hpp>
 
+#include "failover.hpp"
 #include "pipeline.hpp"
 
 using namespace std::chrono_literals;
@@ -202,6 +203,42 @@ TEST_CASE("redis dedup: two members of a group apply a duplicate once") {
     CHECK(count == 1);
   }
   CHECK(*backend.length("s.dlq") == 0);
+}
+
+TEST_CASE("redis dedup: a failover loses marks with the acks that follow them, and only what had lost its mark is handled twice") {
+  Failover world;
+  pulse::RedisBackend<> direct{url_of(world.old.url())};
+  publish_events(direct, 0, 50);
+  std::map<std::int64_t, int> times;
+  bool fell = false;
+  pulse::RedisBackend<> backend{url_of(world.address.url()), hurried_redis()};
+  auto one = consumer(backend, world.address.url(), "one", [&](const pulse::FeedbackEvent& event) {
+    ++times[event.queue_size];
+    if (event.queue_size == 25 && !fell) {
+      world.part();
+    } else if (event.queue_size == 35 && !fell) {
+      fell = true;
+      world.fall();
+    }
+  });
+  const auto done = [&] { return fell && times.size() == 50 && cli(world.heir, {"XPENDING", "s", "g"})[0] == "0"; };
+  for (const auto deadline = within(patience); !done() && std::chrono::steady_clock::now() < deadline;) {
+    const auto report = one->poll(5ms);
+    REQUIRE(report);
+    std::this_thread::sleep_for(std::min(report->pause, 50ms));
+  }
+  CHECK(times.size() == 50);
+  int again = 0;
+  for (const auto& [event, count] : times) {
+    CAPTURE(event);
+    CHECK(count <= 2);
+    if (count == 2) {
+      ++again;
+      CHECK(event >= 20);  // the batch whose marks were the first that the heir did not hear of
+      CHECK(event < 40);   // the last that the old server gave
+    }
+  }
+  CHECK(again > 0);
 }
 
 TEST_CASE("redis dedup: while the window cannot be asked nothing is handled, nothing is counted, and a stop is bounded") {
