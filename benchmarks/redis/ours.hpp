@@ -26,6 +26,7 @@ inline pulse::ConsumerOptions consumer_options(std::size_t count, bool prefetch)
   options.subscribe.consumer = member;
   options.subscribe.prefetch = prefetch;
   options.loop.batch = count;
+  options.handler_deadline = std::chrono::milliseconds{5};  // twice 1000 of them end before other members may claim
   return options;
 }
 
@@ -47,7 +48,9 @@ std::uint64_t ours(Workload& load, std::size_t messages, std::size_t count, Mete
   pulse::PrometheusMetrics metrics{{.streams = {stream}, .providers = {}, .sources = {}}};
   Sum sum;
   pulse::Consumer consumer{backend, window, metrics, sum, consumer_options(count, prefetch)};
-  require(consumer.start().has_value() && consumer.poll()->received == 0, "the first step of a consumer looks for abandoned entries");
+  const pulse::Status started = consumer.start();
+  require(started.has_value(), started.has_value() ? "" : started.error().message.c_str());
+  require(consumer.poll()->received == 0, "the first step of a consumer looks for abandoned entries");
   meter.start();
   for (std::size_t handled = 0; handled < messages;) {
     const auto report = consumer.poll(std::chrono::seconds{1});
