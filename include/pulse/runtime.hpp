@@ -48,6 +48,7 @@ template <class... Named>
   return boost::hana::make_map(std::move(named)...);
 }
 
+/// What the environment does not say.
 struct RuntimeOptions {
   ConsumerOptions consumer{};
   /// Where the configured backend cannot be had at start: false, an error; true, the in-process FeedbackBus instead, and health says so.
@@ -57,6 +58,7 @@ struct RuntimeOptions {
 /// What the runtime runs on.
 enum class RuntimeMode : std::uint8_t { stopped, consumer, bus };
 
+/// How a runtime is doing, and on what.
 struct RuntimeHealth {
   RuntimeMode mode = RuntimeMode::stopped;
   bool live = false;

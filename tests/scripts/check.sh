@@ -73,6 +73,7 @@ step 'in-memory is Redis: 10,000 random sequences' ./dev differential --sequence
 step 'format' format
 step 'tidy' tidy
 step 'packaging' packaging
+step 'documentation: the site, its links, the API reference' python3 tests/scripts/run_script.py docs/site/build.py . .build/docs
 
 awk '{p += $1; f += $2} END {print p + 0 " passed, " f + 0 " failed"}' "$PULSE_COUNTS"
 exit $failed

@@ -23,6 +23,7 @@
 
 namespace pulse {
 
+/// What an InMemoryBackend keeps.
 struct InMemoryOptions {
   /// Frees entries once every group has acknowledged them. A group that is created later does not see them: that is what it may lose.
   bool trim_acked = false;

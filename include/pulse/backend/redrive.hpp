@@ -19,6 +19,7 @@
 
 namespace pulse {
 
+/// Which dead letters are brought back, and how fast.
 struct RedriveOptions {
   DeadLetterRange range{};
   std::size_t max = ~std::size_t{0};  ///< the most that are brought back
@@ -46,6 +47,7 @@ enum class RedriveEnd : std::uint8_t {
   failed,   ///< see `error`; the letter it happened at was brought back or not
 };
 
+/// What a redrive did, and why it ended.
 struct RedriveReport {
   std::size_t redriven = 0;
   EntryId last{};             ///< the dead letter that was brought back last; 0-0: none. A later call goes on from `last.next()`

@@ -21,6 +21,7 @@ struct JsonLimits {
   std::size_t max_headers = 64;
 };
 
+/// How strict a codec is, and how much of a message it looks at.
 struct JsonOptions {
   Enforcement enforcement = Enforcement::strict;
   JsonLimits limits{};

@@ -75,17 +75,21 @@ template <class D>
 concept Dedup =
     requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D> && requirement::DedupTraits<D>;
 
+/// Claims a batch in one call.
 template <class D>
 concept BatchedDedup = Dedup<D> && requires(D& dedup, std::span<const EventId> ids, std::span<Claim> claims) { dedup.claim(ids, claims); };
+/// Gives a claim a handle, by which it is ended without looking the id up again.
 template <class D>
 concept LeasingDedup = Dedup<D> && requires(D& dedup, EventId id, typename D::lease_type& lease) {
   { dedup.claim(id, lease) } -> std::same_as<Claim>;
   dedup.commit(lease);
   dedup.release(lease);
 };
+/// Both: a batch of claims with their handles.
 template <class D>
 concept BatchLeasingDedup = LeasingDedup<D> && requires(D& dedup, std::span<const EventId> ids, std::span<Claim> claims,
                                                         std::span<typename D::lease_type> leases) { dedup.claim(ids, claims, leases); };
+/// No answer depends on the id: the consumer does not compute one.
 template <class D>
 concept KeylessDedup = requires { requires D::keyless; };
 /// Its answers come from elsewhere, at the cost of a round trip: the consumer claims a whole batch at once, and flushes before it acks.
@@ -94,10 +98,13 @@ concept RemoteDedup = Dedup<D> && requires(D& dedup, std::span<const EventId> id
   { dedup.claim(ids, claims) } -> std::same_as<Status>;
   { dedup.flush(wait) } -> std::same_as<Status>;
 };
+/// Can ask for the memory of an id ahead of its claim.
 template <class D>
 concept PrefetchingDedup = Dedup<D> && requires(const D& dedup, EventId id) { dedup.prefetch(id); };
+/// Any thread may call anything at any time.
 template <class D>
 concept ConcurrentDedup = Dedup<D> && requires { requires D::concurrent; };
+/// What was committed outlives the process.
 template <class D>
 concept DurableDedup = Dedup<D> && requires { requires D::durable; };
 /// The members of a group that share a strategy recognise each other's events. Without it an entry that one member handled and did not
@@ -117,6 +124,7 @@ struct AllowLoss : D {
   static constexpr bool loss_allowed = true;
 };
 
+/// Wrapped in AllowLoss.
 template <class D>
 concept LossAllowed = requires { requires D::loss_allowed; };
 

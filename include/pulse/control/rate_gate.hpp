@@ -27,6 +27,7 @@ struct ProviderOptions {
 /// closed: calls pass. open: none do. half_open: one probe passes, and what it comes to decides.
 enum class Circuit : std::uint8_t { closed, open, half_open };
 
+/// The names of a circuit's states.
 template <>
 struct DescribeEnum<Circuit> {
   static constexpr std::string_view names[] = {"closed", "open", "half_open"};

@@ -22,6 +22,7 @@ template <class Text>
 template <class Text>
 class BasicDeliveryContext {
  public:
+  /// What the consumer knows of a delivery.
   struct Facts {
     const BasicEnvelopeHeader<Text>* envelope = nullptr;
     std::string_view stream{};

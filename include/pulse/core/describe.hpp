@@ -42,6 +42,7 @@ struct AtLeast {  // minimum
     return value >= static_cast<V>(Bound);
   }
 };
+/// The value is greater than `Bound`.
 template <auto Bound>
 struct GreaterThan {  // exclusiveMinimum
   static constexpr auto bound = Bound;
@@ -50,6 +51,7 @@ struct GreaterThan {  // exclusiveMinimum
     return value > static_cast<V>(Bound);
   }
 };
+/// The value is at most `Bound`.
 template <auto Bound>
 struct AtMost {  // maximum
   static constexpr auto bound = Bound;
@@ -66,6 +68,7 @@ struct Doc {
   static constexpr std::string_view text = Text.view();
 };
 
+/// A rule that bounds a number: AtLeast, GreaterThan, AtMost, or one's own.
 template <class Rule>
 concept BoundRule = requires(int v) {
   Rule::bound;
@@ -110,6 +113,7 @@ struct Field {
 template <class Event>
 struct Describe;
 
+/// There is a Describe<Event>.
 template <class Event>
 concept Described = requires {
   Describe<Event>::schema_id;
@@ -120,6 +124,7 @@ concept Described = requires {
 template <class Enum>
 struct DescribeEnum;
 
+/// There is a DescribeEnum<Enum>.
 template <class Enum>
 concept DescribedEnum = std::is_enum_v<Enum> && requires { DescribeEnum<Enum>::names; };
 

@@ -198,6 +198,7 @@ struct Events {
   static constexpr std::size_t size = sizeof...(E);
   using payload_type = OneOf<E...>;
 };
+/// One event: the payload is that event itself.
 template <class E>
 struct Events<E> {
   static constexpr std::size_t size = 1;

@@ -24,6 +24,7 @@ enum class ErrorCode : std::uint8_t {
   stopped,      ///< asked after stop
 };
 
+/// The names of the codes.
 template <>
 struct DescribeEnum<ErrorCode> {
   static constexpr std::string_view names[] = {"config", "unavailable", "no_group", "denied", "protocol", "not_found", "capacity", "stopped"};

@@ -15,6 +15,7 @@ namespace pulse {
 /// How loaded a store is. The order is the order of severity: `max` of two levels is the worse.
 enum class BackpressureLevel : std::uint8_t { ok, soft, hard };
 
+/// The levels as they are on the wire.
 template <>
 struct DescribeEnum<BackpressureLevel> {
   static constexpr std::string_view names[] = {"ok", "soft", "hard"};
@@ -23,6 +24,7 @@ struct DescribeEnum<BackpressureLevel> {
 /// The two tracks on which a schema evolves. v2 is a superset of v1.
 enum class Track : std::uint8_t { v1, v2 };
 
+/// The tracks as they are on the wire.
 template <>
 struct DescribeEnum<Track> {
   static constexpr std::string_view names[] = {"v1", "v2"};
@@ -96,6 +98,7 @@ inline constexpr auto feedback_fields = boost::hana::make_tuple(
     Field<"source", &E::source, Defaulted, Doc<"Component that reports">>{}, Field<"ts", &E::ts, Doc<"Unix epoch seconds">>{});
 }  // namespace detail
 
+/// telemetry.FeedbackEvent on track v1.
 template <class Text>
 struct Describe<v1::BasicFeedbackEvent<Text>> {
   static constexpr auto schema_id = FixedString{"telemetry.FeedbackEvent"};
@@ -103,6 +106,7 @@ struct Describe<v1::BasicFeedbackEvent<Text>> {
   static constexpr auto fields = detail::feedback_fields<v1::BasicFeedbackEvent<Text>>;
 };
 
+/// telemetry.FeedbackEvent on track v2.
 template <class Text>
 struct Describe<v2::BasicFeedbackEvent<Text>> {
   using E = v2::BasicFeedbackEvent<Text>;
@@ -114,6 +118,7 @@ struct Describe<v2::BasicFeedbackEvent<Text>> {
                                                   Field<"utilization", &E::utilization, AtLeast<0>, AtMost<1>, Doc<"Queue size over capacity">>{}));
 };
 
+/// telemetry.RateAdjustment.
 template <class Text>
 struct Describe<v1::BasicRateAdjustment<Text>> {
   using E = v1::BasicRateAdjustment<Text>;

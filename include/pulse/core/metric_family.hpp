@@ -21,9 +21,11 @@ enum class MetricKind : std::uint8_t { counter, gauge, histogram };
 struct StreamLabel {
   static constexpr std::string_view name = "stream";
 };
+/// The provider whose rate it is.
 struct ProviderLabel {
   static constexpr std::string_view name = "provider";
 };
+/// Where a report of back-pressure comes from.
 struct SourceLabel {
   static constexpr std::string_view name = "source";
 };
@@ -32,11 +34,13 @@ struct TrackLabel {
   static constexpr std::string_view name = "track";
   using enum_type = Track;
 };
+/// What became of a delivery.
 struct OutcomeLabel {
   static constexpr std::string_view name = "outcome";
   using enum_type = Outcome;
 };
 
+/// A label whose values are those of an enum; the others are names given at construction.
 template <class Label>
 concept EnumLabel = requires { typename Label::enum_type; };
 
@@ -61,6 +65,7 @@ struct label_argument<Label> {
 template <class Label>
 using label_argument_t = typename detail::label_argument<Label>::type;
 
+/// A family: its name, its help, its kind and its labels, all in its type. The families that Pulse records are in pulse::family.
 template <FixedString Name, FixedString Help, MetricKind Kind, class... Labels>
 struct MetricFamily {
   static constexpr std::string_view name = Name.view();

@@ -22,6 +22,7 @@ enum class Outcome : std::uint8_t {
   retry,        ///< the handler asked for another delivery
 };
 
+/// The values of the label `outcome`.
 template <>
 struct DescribeEnum<Outcome> {
   static constexpr std::string_view names[] = {"success", "error", "duplicate", "invalid", "stale", "dead_letter", "retry"};

@@ -26,7 +26,7 @@ struct StopState {
 };
 }  // namespace detail
 
-/// Tells a loop to stop. (<stop_token> is not in every standard library that Pulse supports.) Copyable; a default one never stops.
+/// Tells a loop to stop. (`<stop_token>` is not in every standard library that Pulse supports.) Copyable; a default one never stops.
 class StopToken {
  public:
   StopToken() = default;

@@ -25,6 +25,7 @@ enum class JournalDamage : std::uint8_t {
   keep_valid,  ///< go on with every record that is whole; each has its own checksum. The others' events may be handled again
 };
 
+/// Where a Journal is, how much it keeps, and what a power failure may cost.
 struct JournalOptions {
   /// The file. Beside it stand `path.lock`, which keeps a second writer out, and at times `path.next`, the checkpoint in the making.
   std::string path{};

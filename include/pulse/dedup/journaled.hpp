@@ -30,6 +30,7 @@ template <Dedup S>
 class Journaled : public detail::Wraps<S> {
  public:
   static constexpr bool durable = true;
+  /// A claim of the strategy inside, and the id that the journal will be told.
   struct lease_type {
     EventId id{};
     detail::inner_lease<S> inner{};

@@ -29,6 +29,7 @@ class LruWindow {
   static constexpr bool shared = false;
   static constexpr std::size_t default_capacity = 65536;
   static constexpr std::size_t max_capacity = detail::SlotIndex::max_capacity;
+  /// A claim, by its place: committing it looks nothing up.
   struct lease_type {
     std::uint32_t node = 0;  ///< stays where it is while it is leased
   };

@@ -22,6 +22,7 @@
 
 namespace pulse {
 
+/// Whose window it is, how long it remembers, and how long it lends.
 struct RedisDedupOptions {
   std::string prefix = "mdp:dedup:pipeline";  ///< of the keys: one for each group. In a cluster it holds a {hash tag}
   /// Who claims: the consumer's name. What it had leased before it was started anew is its own to claim again at once.

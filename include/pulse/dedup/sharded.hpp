@@ -33,6 +33,7 @@ class Sharded : public detail::Wraps<S> {
   static constexpr bool concurrent = true;
   static constexpr std::size_t default_shards = 32;
   static constexpr std::size_t max_shards = 65536;
+  /// A claim, and the shard that it is in.
   struct lease_type {
     std::uint32_t shard = 0;
     detail::inner_lease<S> inner{};

@@ -37,6 +37,7 @@ class Tiered {
   static constexpr bool exact = Exact::exact;
   static constexpr bool shared = Exact::shared;
   static constexpr bool durable = DurableDedup<Exact>;
+  /// A claim of both, until it is committed or released.
   struct lease_type {
     detail::inner_lease<Filter> filter{};
     detail::inner_lease<Exact> exact{};

@@ -16,6 +16,7 @@
 
 namespace pulse {
 
+/// How exact a TtlWindow is about time, and what it does when it is full.
 struct TtlOptions {
   /// How much longer than its time an id may stay known. Default (0): a 64th of the time. Allowed: a 120th of the time to all of it.
   std::chrono::nanoseconds granularity{0};

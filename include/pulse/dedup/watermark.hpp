@@ -15,6 +15,7 @@
 
 namespace pulse {
 
+/// How much a Watermark tells apart.
 struct WatermarkOptions {
   /// How many ranges of entry ids it can tell apart. Default 4096, 48 bytes each. An entry in flight, or released and not handled yet, takes two.
   std::size_t ranges = 4096;

@@ -23,6 +23,7 @@ struct LeaseOf {
   void commit(Dedup& dedup) const noexcept { dedup.commit(id); }
   void release(Dedup& dedup) const noexcept { dedup.release(id); }
 };
+/// The handle of a strategy that has one.
 template <LeasingDedup Dedup>
 struct LeaseOf<Dedup> {
   typename Dedup::lease_type lease{};

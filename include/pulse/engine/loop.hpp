@@ -23,6 +23,7 @@ enum class GroupLost : std::uint8_t {
 /// The most deliveries a batch may have.
 inline constexpr std::size_t largest_batch = 65536;
 
+/// Sizes and times of the loop; `check` says which are allowed.
 struct LoopOptions {
   std::size_t batch = 100;                          ///< deliveries per receive, 1 to largest_batch
   std::chrono::milliseconds wait{1000};             ///< longest wait of one receive; this and all below at most a day
@@ -44,6 +45,7 @@ enum class Step : std::uint8_t {
   stopped,    ///< nothing any more
 };
 
+/// A step, and how long it may take.
 struct Action {
   Step step = Step::stopped;
   std::chrono::milliseconds wait{0};

@@ -20,6 +20,7 @@
 
 namespace pulse {
 
+/// Bounds and waiting of a SocketClient.
 struct SocketClientOptions {
   /// The most bytes that replies may take between two releases; beyond, the connection is closed with a capacity error.
   std::size_t max_bytes = std::size_t{1} << 28;

@@ -22,6 +22,7 @@
 ///     CHECK(pulse::conformance::recovery([] { return MyStore{"path"}; }, [] { std::remove("path"); }, {.window = 1000}) == "");
 namespace pulse::conformance {
 
+/// What the strategy under test says of itself.
 struct RecoveryLaws {
   /// How many of the last commits are known again.
   std::size_t window = 0;
