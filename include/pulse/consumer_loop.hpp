@@ -63,12 +63,13 @@ class ConsumerOf {
       return {};
     }
     if (Status checked = check_options<controller>(options_); !checked) {
-      return failures_.note(std::move(checked).error());
+      return vitals_.note(std::move(checked).error());
     }
     streams_ = stream_facts(options_.subscribe.streams, metrics_);
     if (Status subscribed = subscribe(options_.subscribe); !subscribed) {
       return subscribed;
     }
+    tell_time(metrics_, streams_, clock_, family::started);
     if (options_.heartbeat_thread) {
       leases_.start();
     }
@@ -82,7 +83,7 @@ class ConsumerOf {
       return std::move(started).error();
     }
     const SteadyTime now = clock_.steady();
-    progress_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+    progressed(now);
     tick(handler_);
     if (stop_.load(std::memory_order_acquire)) {
       loop_.request_stop(now);
@@ -132,16 +133,10 @@ class ConsumerOf {
       }
       case engine::Step::pause: report.pause = action.wait; return report;
       case engine::Step::drain: {
-        Status flushed;
-        if constexpr (RemoteDedup<dedup>) {
-          held_.reset();
-          flushed = flush_both(dedup_, *subscription_, clock_, now + action.wait);
-        } else {
-          flushed = subscription_->flush(action.wait);
-        }
+        Status flushed = flush_all(dedup_, *subscription_, clock_, now + action.wait);
         loop_.drained();
         if (!flushed) {
-          return failures_.note(std::move(flushed).error());
+          return vitals_.note(std::move(flushed).error());
         }
         break;
       }
@@ -190,10 +185,7 @@ class ConsumerOf {
 
   /// From any thread. `stuck_after`: how long the loop may take to come round, handlers included.
   [[nodiscard]] ConsumerHealth health(std::chrono::milliseconds stuck_after = std::chrono::seconds{30}) const {
-    ConsumerHealth health;
-    const std::chrono::nanoseconds last{progress_.load(std::memory_order_relaxed)};
-    health.since_progress = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady().time_since_epoch() - last);
-    failures_.tell(health);
+    ConsumerHealth health = vitals_.health(clock_.steady());
     const std::lock_guard lock{mutex_};
     health.live = subscription_.has_value() && health.since_progress < stuck_after;
     health.ready = health.live && health.failures_in_a_row == 0 && !stop_.load(std::memory_order_relaxed) && backend_.health().ready;
@@ -207,10 +199,16 @@ class ConsumerOf {
   [[nodiscard]] const ConsumerOptions& options() const noexcept { return options_; }
 
  private:
+  /// The loop came round: for health(), and for who watches the metrics from outside.
+  void progressed(SteadyTime now) {
+    vitals_.progressed(now);
+    tell_time(metrics_, streams_, clock_, family::progress);
+  }
+
   Status subscribe(const SubscribeOptions& wanted) {
     Result<subscription> made = backend_.subscribe(wanted);
     if (!made) {
-      return failures_.note(std::move(made).error());
+      return vitals_.note(std::move(made).error());
     }
     if constexpr (RemoteDedup<dedup>) {
       leases_.close();
@@ -218,8 +216,8 @@ class ConsumerOf {
     }
     const std::lock_guard lock{mutex_};
     subscription_.emplace(std::move(*made));
-    progress_.store(clock_.steady().time_since_epoch().count(), std::memory_order_relaxed);  // one that has only begun is not stuck
-    failures_.clear();
+    vitals_.progressed(clock_.steady());  // one that has only begun is not stuck
+    vitals_.clear();
     return {};
   }
 
@@ -284,7 +282,7 @@ class ConsumerOf {
       processor_.attention().store(true, std::memory_order_relaxed);
     }
     if (!stopping && leases_.settle_due()) {
-      progress_.store(clock_.steady().time_since_epoch().count(), std::memory_order_relaxed);
+      progressed(clock_.steady());
       (void)settle();  // where it fails, the end of the batch says it again
     }
     return !stopping;
@@ -304,7 +302,7 @@ class ConsumerOf {
   }
 
   PollReport recovered(PollReport report) {
-    failures_.clear();
+    vitals_.clear();
     return report;
   }
 
@@ -315,9 +313,9 @@ class ConsumerOf {
       ledger_.clear();  // it speaks of a pending list that is gone
     }
     if (!loop_.failed(error.code, now)) {
-      return failures_.note(std::move(error));
+      return vitals_.note(std::move(error));
     }
-    (void)failures_.note(std::move(error));
+    (void)vitals_.note(std::move(error));
     const engine::Action action = loop_.next(now);
     return PollReport{.pause = action.step == engine::Step::pause ? action.wait : std::chrono::milliseconds{0}};
   }
@@ -339,10 +337,9 @@ class ConsumerOf {
   std::atomic<bool> stop_{false};
   processor processor_;
   engine::LeaseKeeper<subscription, clock> leases_;
-  std::atomic<std::int64_t> progress_{0};
   mutable std::mutex mutex_;  // guards subscription_ against stop(), and what health() reads
   std::condition_variable wake_;
-  Failures failures_;
+  Vitals vitals_;
   std::uint64_t reconnects_ = 0;  ///< of the backend, as far as the metrics know
 };
 

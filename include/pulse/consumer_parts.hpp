@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -98,9 +99,10 @@ auto on_stop(const Token& token, F f) {
   }
 }
 
-/// The failures of a consumer in a row, and what the last one said. Thread safety: one thread notes and clears, any may ask.
-class Failures {
+/// When a consumer's loop last came round, its failures in a row, and what the last one said. Thread safety: one thread tells, any may ask.
+class Vitals {
  public:
+  void progressed(SteadyTime now) noexcept { progress_.store(now.time_since_epoch().count(), std::memory_order_relaxed); }
   Error note(Error error) {
     const std::lock_guard lock{mutex_};
     last_ = error.message;
@@ -116,18 +118,34 @@ class Failures {
       last_.clear();
     }
   }
-  void tell(ConsumerHealth& health) const {
+  [[nodiscard]] ConsumerHealth health(SteadyTime now) const {
+    ConsumerHealth health;
+    const std::chrono::nanoseconds last{progress_.load(std::memory_order_relaxed)};
+    health.since_progress = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch() - last);
     const std::lock_guard lock{mutex_};
     health.failures_in_a_row = count_;
     health.detail = last_;
+    return health;
   }
 
  private:
+  std::atomic<std::int64_t> progress_{0};
   bool any_ = false;
   mutable std::mutex mutex_;
   std::uint64_t count_ = 0;
   std::string last_;
 };
+
+/// Sets a family of times to now, for each stream of the consumer.
+template <class Metrics, class Streams, class Clk, class Family>
+void tell_time(Metrics& metrics, const Streams& streams, const Clk& clock, Family family) {
+  if constexpr (Metrics::enabled) {
+    const double wall = epoch_seconds(coarse_wall(clock));
+    for (const engine::StreamFacts& stream : streams) {
+      metrics.set(family, wall, stream.slot);
+    }
+  }
+}
 
 /// What costs a question to the backend: once per round of claiming. `reconnects`: those that were counted already.
 template <class Backend, class Subscription, class Streams, class Metrics>
@@ -138,17 +156,23 @@ void observe_backend(const Backend& backend, Subscription& subscription, const S
     for (std::size_t i = 0; i < streams.size(); ++i) {
       if (const Result<GroupState> state = subscription.state(i)) {
         metrics.set(family::pending, static_cast<double>(state->pending), streams[i].slot);
+        if (state->lag_known) {
+          metrics.set(family::undelivered, static_cast<double>(state->lag), streams[i].slot);
+        }
         metrics.set(family::dlq_depth, static_cast<double>(state->dead_letters), streams[i].slot);
       }
     }
   }
 }
 
-/// Says what a remote window and the backend have not been told yet, in this order, within one deadline.
+/// Says what a remote window, where it is one, and the backend have not been told yet, in this order, within one deadline.
 template <class Dedup, class Subscription, class Clk>
-Status flush_both(Dedup& dedup, Subscription& subscription, const Clk& clock, SteadyTime deadline) {
+Status flush_all(Dedup& dedup, Subscription& subscription, const Clk& clock, SteadyTime deadline) {
   const auto left = [&] { return std::max(std::chrono::ceil<std::chrono::milliseconds>(deadline - clock.steady()), std::chrono::milliseconds{0}); };
-  Status told = dedup.flush(left());
+  Status told;
+  if constexpr (RemoteDedup<Dedup>) {
+    told = dedup.flush(left());
+  }
   Status flushed = subscription.flush(left());
   return told ? std::move(flushed) : std::move(told);
 }

@@ -239,6 +239,40 @@ TEST_CASE_FIXTURE(Fixture, "connections that a backend made anew are counted, ea
   CHECK(metrics.values.at("pulse_reconnects_total") == 5);
 }
 
+TEST_CASE_FIXTURE(Fixture, "the group's state reaches the metrics, what the server does not know does not") {
+  backend.script->state.pending = 3;
+  backend.script->state.dead_letters = 4;
+  backend.script->state.lag = 5;
+  backend.script->state.lag_known = false;
+  REQUIRE(consumer().poll());  // a round of claiming
+  CHECK(metrics.values.at("pulse_pending") == 3);
+  CHECK(metrics.values.at("pulse_dlq_depth") == 4);
+  CHECK(metrics.values.count("pulse_undelivered") == 0);
+  backend.script->state.lag_known = true;
+  REQUIRE(consumer().poll());
+  clock.advance(1min);
+  REQUIRE(consumer().poll());
+  CHECK(metrics.values.at("pulse_undelivered") == 5);
+}
+
+// field bug 22
+TEST_CASE_FIXTURE(Fixture, "a stuck loop can be seen from outside: its last round is a time in the metrics") {
+  const double begin = pulse::epoch_seconds(clock.wall());
+  REQUIRE(consumer().start());
+  clock.advance(1min);
+  REQUIRE(consumer().poll());
+  CHECK(metrics.values.at("pulse_start_timestamp_seconds") == begin);
+  CHECK(metrics.values.at("pulse_progress_timestamp_seconds") == begin + 60);
+  handler.call = [&](const Note&, const pulse::DeliveryContext&) {
+    clock.advance(1h);  // the handler hangs
+    CHECK(metrics.values.at("pulse_progress_timestamp_seconds") == begin + 60);
+    return Verdict::ack();
+  };
+  push({{{1, 0}, "a"}});
+  CHECK(drain() == "subscribe;ack 1;");
+  CHECK(metrics.values.at("pulse_progress_timestamp_seconds") == begin + 3660);
+}
+
 TEST_CASE_FIXTURE(Fixture, "an error that no patience mends ends the consumer with that error") {
   backend.script->receive_errors = {ErrorCode::denied};
   CHECK(drain() == "subscribe;receive fails;ended: receive failed;");

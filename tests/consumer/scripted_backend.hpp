@@ -46,6 +46,7 @@ class ScriptedBackend {
     std::size_t lose_on_extend = ~std::size_t{0};
     std::size_t vanished = 0;
     std::uint64_t reconnects = 0;
+    GroupState state{};
   };
 
   class Subscription {
@@ -93,7 +94,7 @@ class ScriptedBackend {
       return {};
     }
     void wake() { ++script_->wakes; }
-    Result<GroupState> state(std::size_t) { return GroupState{}; }
+    Result<GroupState> state(std::size_t) { return GroupState{script_->state}; }
 
    private:
     std::string name(std::uint32_t index) const { return std::to_string(current_.at(index).id_.ms); }

@@ -138,12 +138,12 @@ TEST_CASE("prometheus text: names and labels as operators know them") {
   CHECK(has(text, "pipeline_backpressure_state{provider=\"ibkr\"} 1\n"));
   CHECK(has(text, "pipeline_feedback_queue_depth{source=\"store\"} 800\n"));
   CHECK(has(text, "pulse_reconnects_total 0\n"));
-  CHECK(has(text, "# TYPE pulse_handler_ms histogram\n"));
-  CHECK(has(text, "pulse_handler_ms_bucket{stream=\"mdp:mdp.telemetry.feedback\",le=\"0.262144\"} 0\n"));
-  CHECK(has(text, "pulse_handler_ms_bucket{stream=\"mdp:mdp.telemetry.feedback\",le=\"1.048576\"} 1\n"));
-  CHECK(has(text, "pulse_handler_ms_bucket{stream=\"mdp:mdp.telemetry.feedback\",le=\"+Inf\"} 2\n"));
-  CHECK(has(text, "pulse_handler_ms_sum{stream=\"mdp:mdp.telemetry.feedback\"} 3600001\n"));
-  CHECK(has(text, "pulse_handler_ms_count{stream=\"mdp:mdp.telemetry.feedback\"} 2\n"));
+  CHECK(has(text, "# TYPE pulse_handler_seconds histogram\n"));
+  CHECK(has(text, "pulse_handler_seconds_bucket{stream=\"mdp:mdp.telemetry.feedback\",le=\"0.000262144\"} 0\n"));
+  CHECK(has(text, "pulse_handler_seconds_bucket{stream=\"mdp:mdp.telemetry.feedback\",le=\"0.001048576\"} 1\n"));
+  CHECK(has(text, "pulse_handler_seconds_bucket{stream=\"mdp:mdp.telemetry.feedback\",le=\"+Inf\"} 2\n"));
+  CHECK(has(text, "pulse_handler_seconds_sum{stream=\"mdp:mdp.telemetry.feedback\"} 3600.001\n"));
+  CHECK(has(text, "pulse_handler_seconds_count{stream=\"mdp:mdp.telemetry.feedback\"} 2\n"));
   CHECK(!has(text, "\"other\""));
 }
 

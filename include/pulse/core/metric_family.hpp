@@ -78,7 +78,7 @@ template <FixedString Name, FixedString Help, class... Labels>
 using CounterFamily = MetricFamily<Name, Help, MetricKind::counter, Labels...>;
 template <FixedString Name, FixedString Help, class... Labels>
 using GaugeFamily = MetricFamily<Name, Help, MetricKind::gauge, Labels...>;
-/// Histograms record durations; their bounds are those of `histogram_bounds_ns`, exposed in milliseconds.
+/// Histograms record durations; their bounds are those of `histogram_bounds_ns`, exposed in seconds.
 template <FixedString Name, FixedString Help, class... Labels>
 using HistogramFamily = MetricFamily<Name, Help, MetricKind::histogram, Labels...>;
 
@@ -94,23 +94,27 @@ namespace family {
 inline constexpr CounterFamily<"pulse_consume_total", "Deliveries settled, by outcome", StreamLabel, TrackLabel, OutcomeLabel> consume{};
 inline constexpr CounterFamily<"pulse_publish_total", "Events published, by outcome", StreamLabel, TrackLabel, OutcomeLabel> publish{};
 inline constexpr GaugeFamily<"pulse_lag_ms", "Now minus the ts of the last delivery's envelope", StreamLabel> lag_ms{};
-inline constexpr HistogramFamily<"pulse_handler_ms", "Time to decode, deduplicate and handle a delivery", StreamLabel> handler_time{};
+inline constexpr HistogramFamily<"pulse_handler_seconds", "Time to decode, deduplicate and handle a delivery", StreamLabel> handler_time{};
 inline constexpr CounterFamily<"pulse_schema_warnings_total", "Events against their schema that were let through", StreamLabel, TrackLabel> schema_warnings{};
 inline constexpr CounterFamily<"pulse_claimed_total", "Abandoned entries taken over", StreamLabel> claimed{};
 inline constexpr CounterFamily<"pulse_vanished_total", "Pending entries whose data was trimmed or deleted", StreamLabel> vanished{};
 inline constexpr CounterFamily<"pulse_lease_lost_total", "Deliveries another consumer took over while they were handled", StreamLabel> lease_lost{};
 inline constexpr GaugeFamily<"pulse_pending", "Entries delivered and not settled, of the group", StreamLabel> pending{};
+inline constexpr GaugeFamily<"pulse_undelivered", "Entries of the stream that no member of the group was given yet", StreamLabel> undelivered{};
 inline constexpr GaugeFamily<"pulse_dlq_depth", "Entries in the dead letter stream", StreamLabel> dlq_depth{};
 inline constexpr GaugeFamily<"pulse_dedup_size", "Idempotency keys remembered"> dedup_size{};
 inline constexpr CounterFamily<"pulse_reconnects_total", "Connections made anew after a failure"> reconnects{};
 inline constexpr CounterFamily<"pulse_backend_errors_total", "Calls to the backend that failed"> backend_errors{};
+inline constexpr GaugeFamily<"pulse_start_timestamp_seconds", "When the consumer of the stream started, since the Unix epoch", StreamLabel> started{};
+inline constexpr GaugeFamily<"pulse_progress_timestamp_seconds", "When the loop of the stream's consumer last came round, since the Unix epoch", StreamLabel>
+    progress{};
 inline constexpr GaugeFamily<"rate_scale_current", "Share of its full rate a provider is allowed", ProviderLabel> rate_scale{};
 inline constexpr GaugeFamily<"pipeline_backpressure_state", "0 ok, 1 soft, 2 hard", ProviderLabel> backpressure_state{};
 inline constexpr GaugeFamily<"pipeline_feedback_queue_depth", "Queue size as last reported", SourceLabel> queue_depth{};
 
 /// All of them, in the order in which they are exposed.
-inline constexpr auto all = detail::families(consume, publish, lag_ms, handler_time, schema_warnings, claimed, vanished, lease_lost, pending, dlq_depth,
-                                             dedup_size, reconnects, backend_errors, rate_scale, backpressure_state, queue_depth);
+inline constexpr auto all = detail::families(consume, publish, lag_ms, handler_time, schema_warnings, claimed, vanished, lease_lost, pending, undelivered,
+                                             dlq_depth, dedup_size, reconnects, backend_errors, started, progress, rate_scale, backpressure_state, queue_depth);
 
 }  // namespace family
 

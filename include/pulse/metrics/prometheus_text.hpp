@@ -96,7 +96,7 @@ class ExpositionWriter {
       std::string bound = "+Inf";
       if (i + 1 < buckets) {
         char digits[32];
-        bound.assign(digits, std::to_chars(digits, digits + sizeof digits, static_cast<double>(histogram_bounds_ns[i]) / 1e6).ptr);
+        bound.assign(digits, std::to_chars(digits, digits + sizeof digits, static_cast<double>(histogram_bounds_ns[i]) / 1e9).ptr);
       }
       braces(labels, bound);
       text(" ");
@@ -106,7 +106,7 @@ class ExpositionWriter {
     text(name, "_sum");
     braces(labels, "");
     text(" ");
-    number(static_cast<double>(sum) / 1e6);
+    number(static_cast<double>(sum) / 1e9);
     text("\n", name, "_count");
     braces(labels, "");
     text(" ");
