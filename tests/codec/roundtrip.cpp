@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads envelopes from standard input, each as its length in bytes and a newline before it, and writes each again, one a line, or "refused".
+// Reads envelopes from standard input, each as its length in bytes and a newline before it, and writes each again, one a line, or why it is
+// refused: "malformed: ..." or "invalid: ...".
 #include <iostream>
 #include <string>
 
@@ -15,10 +16,12 @@ int main() {
     std::string wire(length, '\0');
     std::cin.get();
     std::cin.read(wire.data(), static_cast<std::streamsize>(length));
-    std::string out = "refused";
-    if (codec.decode(wire, envelope, error) == pulse::DecodeResult::ok) {
-      out.clear();
+    std::string out;
+    const pulse::DecodeResult result = codec.decode(wire, envelope, error);
+    if (result == pulse::DecodeResult::ok) {
       codec.encode(envelope, out);
+    } else {
+      out = (result == pulse::DecodeResult::malformed ? "malformed: " : "invalid: ") + error.text;
     }
     std::cout << out << '\n';
   }

@@ -41,6 +41,14 @@ tidy() {
   clang-tidy-19 --quiet --warnings-as-errors='*' --header-filter='include/pulse/.*' .build/tidy.cpp -- -std=c++20 -Iinclude
 }
 
+fuzz() { # a case each
+  ./dev fuzz --seconds 60 >.build/fuzz.log 2>&1
+  code=$?
+  cat .build/fuzz.log
+  awk -v code=$code '/^ok /{p++} /^not ok /{f++} END {print p + 0, (code && !f) + f}' .build/fuzz.log >>"$PULSE_COUNTS"
+  return $code
+}
+
 packaging() { # an installed copy, used through pkg-config; and the checkout, used as a subproject
   work=$(mktemp -d)
   meson setup "$work/build" -Dtests=false -Dexamples=false --prefix "$work/usr" >/dev/null && meson install -C "$work/build" >/dev/null || return 1
@@ -69,6 +77,7 @@ step 'simulation: 100,000 other schedules under the same sanitizers' env ASAN_OP
 TARGETS='test_dedup_threads test_engine test_consumer test_backend test_control test_metrics test_runtime test_redis test_redis_client'
 step 'thread sanitizer' variant tsan clang++-19 -Db_sanitize=thread -Db_lundef=false -Dexamples=false -- dedup_threads engine consumer backend control metrics runtime redis redis_client
 TARGETS=
+step 'fuzzing: a minute of each target' fuzz
 step 'in-memory is Redis: 10,000 random sequences' ./dev differential --sequences 10000
 step 'format' format
 step 'tidy' tidy

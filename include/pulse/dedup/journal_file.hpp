@@ -88,6 +88,10 @@ class JournalFile {
       errno = error;
       return failure("grow", path);
     }
+    // What stands there of a record that was cut in the middle would become a damaged one.
+    if (const std::uint64_t end = sizeof(JournalHeader) + room() * sizeof(JournalRecord); end < bytes_) {
+      std::memset(map_ + end, 0, bytes_ - end);
+    }
     bytes_ = to;
     return {};
   }
