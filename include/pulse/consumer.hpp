@@ -6,7 +6,7 @@
 #include "pulse/consumer_loop.hpp"
 #include "pulse/consumer_options.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 namespace detail {
 
@@ -36,4 +36,4 @@ class Consumer : public detail::consumer_base<Backend, Dedup, Metrics, Controlle
 template <class B, class D, class M, class C, class... Rest>
 Consumer(B&&, D&&, M&&, C&&, Rest&&...) -> Consumer<B, D, M, C>;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -19,7 +19,7 @@
 #include "pulse/engine/lease_keeper.hpp"
 #include "pulse/engine/processor.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// The Consumer itself, of policies that are known to fit; documented at `Consumer`.
 template <class B, class D, class M, class C, class T>
@@ -343,4 +343,4 @@ class ConsumerOf {
   std::uint64_t reconnects_ = 0;  ///< of the backend, as far as the metrics know
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

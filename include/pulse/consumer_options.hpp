@@ -20,7 +20,7 @@
 #include "pulse/engine/loop.hpp"
 #include "pulse/engine/retry.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// The rest of a consumer's types. Derive and replace what differs:
 ///
@@ -118,4 +118,4 @@ class NoConsumer {
 };
 }  // namespace detail
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -20,7 +20,7 @@
 #include "pulse/engine/processor.hpp"
 
 /// What a Consumer derives from its policies.
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// The payload a consumer sees: that of a typed backend's envelopes, else what the controller handles.
 template <class Delivery, class Controller, class Traits>
@@ -177,4 +177,4 @@ Status flush_all(Dedup& dedup, Subscription& subscription, const Clk& clock, Ste
   return told ? std::move(flushed) : std::move(told);
 }
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

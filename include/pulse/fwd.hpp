@@ -2,7 +2,7 @@
 #pragma once
 
 /// Declarations only: for headers that name Pulse's types without needing them.
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 struct EntryId;
 struct EventId;
@@ -20,4 +20,4 @@ struct Envelope;
 template <class Backend, class Dedup, class Metrics, class Controller, class Traits>
 class Consumer;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

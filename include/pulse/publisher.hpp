@@ -11,7 +11,7 @@
 #include "pulse/detail/uuid.hpp"
 #include "pulse/metrics/no_metrics.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// What goes with a published event. Views are read during the call.
 struct PublishOptions {
@@ -111,4 +111,4 @@ Publisher(B&&, std::string) -> Publisher<B>;
 template <class B, class M, class... Rest>
 Publisher(B&&, std::string, M&&, Rest&&...) -> Publisher<B, M>;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -8,7 +8,7 @@
 #include "pulse/core/config.hpp"
 
 /// Pulse on Redis Streams. Beside pulse.hpp, because who stays in memory pays for no sockets.
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// For `backend<"redis">` of a Runtime: makes the backend that a configuration describes. Nothing is connected before the runtime subscribes.
 ///
@@ -24,4 +24,4 @@ template <class Client = SocketClient, class Clk = SystemClock>
   };
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

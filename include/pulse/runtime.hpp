@@ -24,7 +24,7 @@
 #include "pulse/control/feedback_bus.hpp"
 #include "pulse/core/config.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// A backend under the name by which EVENT_BUS_BACKEND picks it. `make(config)` returns Result<std::unique_ptr<Backend>>, and is
 /// called only when the backend is picked: a transport that is not chosen is never connected to.
@@ -281,4 +281,4 @@ class Runtime {
   std::thread thread_;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Every header compiles alone, and twice; two translation units that include all of them link. usage: headers.py INCLUDE -- COMPILER..."""
+"""Every header compiles alone, and twice; two translation units that include all of them link, one of them with
+the extensions of the compiler, whose macros (unix, linux) are no names of ours. PULSE_HAS_<NAME> tells whether pulse/ext/name.hpp is usable. usage: headers.py INCLUDE -- COMPILER..."""
 import concurrent.futures
 import os
 import pathlib
@@ -43,8 +44,11 @@ with tempfile.TemporaryDirectory() as folder:
     every = "".join(f"#include <{h}>\n" for h in usable)
     one, two = os.path.join(folder, "one.cpp"), os.path.join(folder, "two.cpp")
     pathlib.Path(one).write_text(every + "int other();\nint main() { return other(); }\n")
-    pathlib.Path(two).write_text(every + "int other() { return 0; }\n")
-    done = subprocess.run([*compiler, *flags, one, two, "-o", os.path.join(folder, "both"), "-pthread"], text=True, capture_output=True)
+    macros = "".join(f"static_assert(PULSE_HAS_{pathlib.PurePosixPath(h).stem.upper()} == {int(h in usable)});\n" for h in headers if h.startswith("pulse/ext/"))
+    pathlib.Path(two).write_text("#include <pulse/version.hpp>\n" + macros + every + "int other();\nint other() { return 0; }\n")
+    done = subprocess.run([*compiler, *flags, "-std=gnu++20", "-c", two, "-o", two + ".o"], text=True, capture_output=True)
+    if done.returncode == 0:
+        done = subprocess.run([*compiler, *flags, one, two + ".o", "-o", os.path.join(folder, "both"), "-pthread"], text=True, capture_output=True)
     print("ok two translation units link" if done.returncode == 0 else f"not ok two translation units link\n{done.stderr[:3000]}")
     bad += done.returncode != 0
 sys.exit(1 if bad else 0)

@@ -77,7 +77,21 @@ for header in headers:
 report("a table in a comment has one row a line", problems)
 
 tracked = [p for d in ("include", "tests", "benchmarks", "docs") for p in (root / d).rglob("*") if p.suffix in (".hpp", ".cpp", ".py")]
-report("every source has its licence line", [str(p.relative_to(root)) for p in tracked if "SPDX-License-Identifier: MIT" not in p.read_text()[:200]])
+sources = [p for d in ("include", "tests", "benchmarks", "docs", "subprojects", ".github", ".ci") for p in (root / d).rglob("*")
+           if p.suffix in (".hpp", ".cpp", ".py", ".sh", ".cmake", ".in", ".yml", ".wrap", ".js", ".css") or p.name in ("meson.build", "CMakeLists.txt", "run")]
+sources += [root / n for n in ("dev", "meson.build", "meson_options.txt", "CMakeLists.txt", ".clang-format", ".clang-tidy", ".gitignore") if (root / n).exists()]
+sources = [p for p in sources if not re.match(r"subprojects/(?!packagefiles/)[^/]+/", p.relative_to(root).as_posix())]  # what a wrap unpacked
+report("every source has its licence line", [str(p.relative_to(root)) for p in sources if "SPDX-License-Identifier: MIT" not in p.read_text()[:200]])
+number = int(re.search(r"#define PULSE_VERSION (\d+)$", (include / "pulse/version.hpp").read_text(), re.M)[1])
+major, minor, patch = number // 10000, number // 100 % 100, number % 100
+version, abi = f"{major}.{minor}.{patch}", f"v{major}" if major else f"v0_{minor}"
+places = {"meson.build": r"project\('pulse'.* version: '([^']+)'", "CHANGELOG.md": r"^## ([0-9.]+)"}
+found = {name: re.search(pattern, (root / name).read_text(), re.M) for name, pattern in places.items()}
+report("the version is that of version.hpp everywhere", [f"{name} says {m and m[1]}, not {version}" for name, m in found.items() if not m or m[1] != version])
+report(f"headers open pulse::inline {abi}", [f"{h}: {line}" for h in headers for line in re.findall(r"^(?:inline )?namespace pulse.*", (include / h).read_text(), re.M)
+                                             if not re.match(rf"namespace pulse::inline {abi}(::[a-z_:]+)? {{", line)])
+macros = {h: "PULSE_HAS_" + pathlib.PurePosixPath(h).stem.upper() for h in headers if h.startswith("pulse/ext/")}
+report("version.hpp tells of every header of ext/", [f"{h}: {m} is missing" for h, m in macros.items() if f"#define {m} 1" not in (include / "pulse/version.hpp").read_text()])
 report("headers have #pragma once", [h for h in headers if "#pragma once" not in (include / h).read_text()])
 
 words = re.compile("|".join(["TO" + "DO", "FIX" + "ME", r"\.\./sha" + "red", "/wo" + "rk/", "sub" + "agent"]))

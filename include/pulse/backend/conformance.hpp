@@ -13,7 +13,7 @@
 /// of one's own:
 ///
 ///     CHECK(pulse::conformance::backend([](pulse::ManualClock clock) { return std::make_unique<MyBackend>(clock); }) == "");
-namespace pulse::conformance {
+namespace pulse::inline v0_1::conformance {
 
 /// Moves the clock; see `backend`.
 struct AdvanceClock {
@@ -195,4 +195,4 @@ template <class Make, class Pass = AdvanceClock>
   return "";
 }
 
-}  // namespace pulse::conformance
+}  // namespace pulse::inline v0_1::conformance

@@ -11,7 +11,7 @@
 #include "pulse/concept/backend.hpp"
 #include "pulse/core/stop.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Which dead letters of a stream: those from `first` to `last` by their ids in the DLQ, both included.
 struct DeadLetterRange {
@@ -72,4 +72,4 @@ Result<std::size_t> purge(B& backend, std::string_view stream, DeadLetterRange r
   return purged;
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

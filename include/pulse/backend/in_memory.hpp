@@ -21,7 +21,7 @@
 #include "pulse/concept/clock.hpp"
 #include "pulse/core/keys.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// What an InMemoryBackend keeps.
 struct InMemoryOptions {
@@ -196,4 +196,4 @@ class InMemoryBackend {
   detail::InMemoryState<Payload, Clk> state_;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -25,7 +25,7 @@
 #include "pulse/core/redis_url.hpp"
 #include "pulse/redis/socket_client.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Consumer groups on a Redis server, 6.2 or newer, standalone or one node of a cluster. How it meets the guarantees, and what it cannot:
 /// docs/reference/redis.md
@@ -298,4 +298,4 @@ class RedisBackend {
   std::unique_ptr<Commands> commands_;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -17,7 +17,7 @@
 #include "pulse/concept/clock.hpp"
 #include "pulse/core/stop.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Which dead letters are brought back, and how fast.
 struct RedriveOptions {
@@ -158,4 +158,4 @@ template <DeadLetterStore B, StopTokenLike Token = StopToken, class Clk = System
   return report;
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -8,7 +8,7 @@
 
 #include "pulse/core/clock.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Entries that wait for their next delivery: a heap by due time, bounded. One thread.
 /// Complexity: logarithmic; allocates only to grow towards its bound.
@@ -67,4 +67,4 @@ class BasicRetrySchedule {
 
 using RetrySchedule = BasicRetrySchedule<std::uint64_t>;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -12,7 +12,7 @@
 #include "pulse/concept/codec.hpp"
 #include "pulse/core/upcast.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// What a document may be at most; beyond, it is malformed.
 struct JsonLimits {
@@ -266,4 +266,4 @@ class JsonCodec {
   std::string buffer_;  // unescaped text of the document at hand: what views look into
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

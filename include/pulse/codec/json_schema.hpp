@@ -11,7 +11,7 @@
 #include "pulse/core/feedback.hpp"
 #include "pulse/core/nullable.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Names an enum in a schema's $defs. Specialise for enums of one's own; the default is "Enum".
 template <DescribedEnum Enum>
@@ -121,4 +121,4 @@ template <Described Event>
   return out += "\"properties\":{" + properties + "},\"required\":[" + required + "]}";
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -13,7 +13,7 @@
 #include "pulse/core/delivery.hpp"
 #include "pulse/core/error.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 namespace requirement {
 
@@ -181,4 +181,4 @@ constexpr bool assert_backend() {
   }
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

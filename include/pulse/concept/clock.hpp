@@ -7,7 +7,7 @@
 
 #include "pulse/core/clock.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 namespace requirement {
 template <class C>
@@ -50,4 +50,4 @@ constexpr bool assert_clock() {
   return Clock<C>;
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -8,7 +8,7 @@
 
 #include "pulse/core/envelope.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// How a decode ended.
 enum class DecodeResult : std::uint8_t {
@@ -70,4 +70,4 @@ constexpr bool assert_codec() {
   return Codec<C, Env>;
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

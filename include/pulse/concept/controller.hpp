@@ -9,7 +9,7 @@
 #include "pulse/core/feedback.hpp"
 #include "pulse/core/outcome.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Does what a RateAdjustment says. The consumer maps each FeedbackEvent to one by the feedback policy. May throw: the event is retried.
 template <class C>
@@ -71,4 +71,4 @@ constexpr bool assert_controller() {
   return Controller<C>;
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

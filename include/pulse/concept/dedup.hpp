@@ -11,7 +11,7 @@
 #include "pulse/core/error.hpp"
 #include "pulse/core/event_id.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// What a claim found. The caller of a `fresh` claim owns the lease and ends it with commit or release.
 enum class Claim : std::uint8_t {
@@ -153,4 +153,4 @@ constexpr bool assert_dedup() {
   }
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

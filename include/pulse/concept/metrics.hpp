@@ -9,7 +9,7 @@
 
 #include "pulse/core/metric_family.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 namespace requirement {
 template <class M>
@@ -64,4 +64,4 @@ constexpr bool assert_metrics() {
   return Metrics<M>;
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

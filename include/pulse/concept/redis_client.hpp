@@ -10,7 +10,7 @@
 #include "pulse/core/redis_reply.hpp"
 #include "pulse/core/redis_url.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 namespace requirement {
 template <class C>
@@ -82,4 +82,4 @@ constexpr bool assert_redis_client() {
   return RedisClient<C>;
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -10,7 +10,7 @@
 
 #include "pulse/core/feedback.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// What became of an event on the bus.
 struct BusReport {
@@ -123,4 +123,4 @@ class BasicFeedbackBus {
 
 using FeedbackBus = BasicFeedbackBus<>;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -17,7 +17,7 @@
 #include "pulse/concept/metrics.hpp"
 #include "pulse/core/config.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// How FeedbackHandler sees the coordinators. Each bound has its reason beside it.
 struct FeedbackOptions {
@@ -232,4 +232,4 @@ class FeedbackHandler {
   bool announced_once_ = false;  // wanted_.ts is of an event
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

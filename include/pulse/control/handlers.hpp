@@ -11,7 +11,7 @@
 ///     auto controller = pulse::handlers(
 ///         pulse::on<Tick>([](const Tick& tick) { store(tick); }),
 ///         pulse::on<Halt>([](const Halt& halt, const pulse::DeliveryContext& context) -> pulse::Verdict { ... }));
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 namespace detail {
 
@@ -85,4 +85,4 @@ template <class... Event, class... F>
   }
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

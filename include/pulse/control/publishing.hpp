@@ -9,7 +9,7 @@
 #include "pulse/concept/controller.hpp"
 #include "pulse/core/feedback.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// A RateController that applies to another, and hands `publish` each RateAdjustment by which a provider's scale changed: for the
 /// stream telemetry.rate_adjustment.
@@ -48,4 +48,4 @@ class Publishing {
 template <class C, class P>
 Publishing(C&&, P&&) -> Publishing<C, P>;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -21,7 +21,7 @@
 #include "pulse/core/config.hpp"
 #include "pulse/core/stop.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Paces providers: a token bucket each, whose refill follows a scale, with a cooldown and a circuit breaker. A RateController.
 ///
@@ -249,4 +249,4 @@ class RateCoordinator {
   std::map<std::string, Provider, std::less<>> providers_;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

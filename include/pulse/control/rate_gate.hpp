@@ -13,7 +13,7 @@
 #include "pulse/core/error.hpp"
 #include "pulse/core/feedback.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// How a provider may be used.
 struct ProviderOptions {
@@ -182,4 +182,4 @@ class RateGate {
 
 }  // namespace detail
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

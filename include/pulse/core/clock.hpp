@@ -11,7 +11,7 @@
 #include <time.h>
 #endif
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Time since the Unix epoch, for what leaves the process: timestamps, entry ids, lag. It may jump.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::nanoseconds>;
@@ -102,4 +102,4 @@ class ManualClock {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -10,7 +10,7 @@
 #include "pulse/core/feedback.hpp"
 #include "pulse/core/redis_url.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// How a back-pressure level becomes the scale of a provider's rate. Scales are shares of the full rate, 0 (paused) to 1.
 struct FeedbackSettings {
@@ -194,4 +194,4 @@ Result<PulseConfig> PulseConfig::from_env(Lookup&& lookup) {
   return config;
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

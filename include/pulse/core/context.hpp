@@ -9,7 +9,7 @@
 #include "pulse/core/envelope.hpp"
 #include "pulse/core/event_id.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// The id by which duplicates of an event are known: the producer's where it gave one, else the entry's. A redriven entry always goes by
 /// its own: an operator brought it back to have it handled, whatever the window remembers.
@@ -58,4 +58,4 @@ class BasicDeliveryContext {
 
 using DeliveryContext = BasicDeliveryContext<std::string>;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -13,7 +13,7 @@
 #include "pulse/core/error.hpp"
 
 /// The plain values that pass between a consumer and its backend.
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Where a group that does not exist yet begins. A group that exists goes on where it was.
 struct StartAt {
@@ -124,4 +124,4 @@ struct Capabilities {
   bool fenced_acks = false;  ///< an ack by a former owner is refused
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -31,7 +31,7 @@
 ///     };
 ///
 /// A described type is a `boost::hana::Struct` as well: hana::for_each, hana::keys, hana::equal and friends work on it.
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Rules on a field's value. Bounds hold for integers and numbers, and appear in the JSON Schema under the name given here.
 template <auto Bound>
@@ -153,7 +153,7 @@ inline constexpr std::size_t enum_size = std::size(DescribeEnum<Enum>::names);
 template <Described Event>
 inline constexpr std::string_view schema_id_of = Describe<Event>::schema_id.view();
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1
 
 namespace boost::hana {
 /// Makes every described event a hana::Struct: its accessors are the pairs (name, field) of its description.

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// The id of an entry of a stream, as Redis Streams has it: milliseconds since the epoch, and a sequence within them.
 /// Ids of one stream grow strictly.
@@ -59,4 +59,4 @@ constexpr bool parse_canonical_u64(std::string_view text, std::uint64_t& out) no
 
 [[nodiscard]] inline std::string to_string(EntryId id) { return std::to_string(id.ms) + '-' + std::to_string(id.seq); }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -13,7 +13,7 @@
 #include "pulse/core/feedback.hpp"
 #include "pulse/core/nullable.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// The headers of an envelope: a flat list of name and value, in wire order, whose storage survives `clear()`.
 /// Lookup is linear: headers are few (a codec bounds them, see `JsonLimits`).
@@ -219,4 +219,4 @@ struct events_of<OneOf<E...>> {
 template <class Payload>
 using events_of_t = typename detail::events_of<Payload>::type;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

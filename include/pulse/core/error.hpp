@@ -10,7 +10,7 @@
 
 #include "pulse/core/describe.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// What kind of failure an Error is, and so what one does about it.
 enum class ErrorCode : std::uint8_t {
@@ -110,4 +110,4 @@ class [[nodiscard]] Result<void> {
 
 using Status = Result<void>;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

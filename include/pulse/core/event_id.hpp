@@ -8,7 +8,7 @@
 #include "pulse/core/entry_id.hpp"
 #include "pulse/detail/siphash.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// An idempotency key in 16 bytes. Three kinds of text share the space without meeting, told apart by the two top bits of `low`:
 ///
@@ -111,4 +111,4 @@ constexpr EventId EventId::from_text(std::string_view text) noexcept {
   return detail::hash_event_id(text);
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -10,7 +10,7 @@
 #include "pulse/core/describe.hpp"
 #include "pulse/core/nullable.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// How loaded a store is. The order is the order of severity: `max` of two levels is the worse.
 enum class BackpressureLevel : std::uint8_t { ok, soft, hard };
@@ -129,4 +129,4 @@ struct Describe<v1::BasicRateAdjustment<Text>> {
       Field<"reason", &E::reason, Doc<"Back-pressure level behind it">>{}, Field<"ts", &E::ts, Doc<"Unix epoch seconds">>{});
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

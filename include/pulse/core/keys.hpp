@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 inline constexpr std::string_view feedback_stream = "telemetry.feedback";
 inline constexpr std::string_view rate_adjustment_stream = "telemetry.rate_adjustment";
@@ -23,4 +23,4 @@ inline constexpr std::string_view default_group = "pipeline";
 /// The key of the stream on which the dead letters of `key` are kept.
 [[nodiscard]] inline std::string dlq_key(std::string_view key) { return std::string(key) + ".dlq"; }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

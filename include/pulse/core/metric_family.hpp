@@ -13,7 +13,7 @@
 /// The metric families of Pulse as compile-time values. A family's name and labels are part of its type; the values of a label are
 /// either those of a described enum, or a set of names that is fixed when the sink is constructed. The number of series is
 /// therefore a constant, and recording computes an index and touches one cell.
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 enum class MetricKind : std::uint8_t { counter, gauge, histogram };
 
@@ -118,4 +118,4 @@ inline constexpr auto all = detail::families(consume, publish, lag_ms, handler_t
 
 }  // namespace family
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// A value that may be null, as `std::optional`, except that `reset()` keeps the value's storage.
 /// Decoding into a reused envelope therefore allocates nothing once its strings have grown.
@@ -57,4 +57,4 @@ inline constexpr bool is_nullable = false;
 template <class T>
 inline constexpr bool is_nullable<Nullable<T>> = true;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -9,7 +9,7 @@
 
 #include "pulse/core/describe.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// How a delivery ended. Every delivery that is settled is counted under exactly one of these.
 enum class Outcome : std::uint8_t {
@@ -65,4 +65,4 @@ class [[nodiscard]] Verdict {
   Kind kind_;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 enum class ReplyKind : std::uint8_t { nil, integer, text, error, array };
 
@@ -104,4 +104,4 @@ class ReplyReader {
   const ReplyNode* end_;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

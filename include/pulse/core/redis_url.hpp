@@ -8,7 +8,7 @@
 
 #include "pulse/core/error.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Where a Redis server is, and as whom one speaks to it: `redis[s]://[[user]:password@]host[:port][/db]`, or
 /// `unix://[[user]:password@]/path/of/the.socket[?db=N]`.
@@ -102,7 +102,7 @@ inline Result<RedisUrl> RedisUrl::parse(std::string_view url) {
                                         "; allowed is redis[s]://[[user]:password@]host[:port][/db] or unix://[[user]:password@]/path[?db=N]"};
   };
   RedisUrl parsed;
-  bool unix = false;
+  bool local = false;
   std::string_view rest = url;
   if (rest.starts_with("rediss://")) {
     parsed.tls = true;
@@ -111,7 +111,7 @@ inline Result<RedisUrl> RedisUrl::parse(std::string_view url) {
     rest.remove_prefix(8);
   } else if (rest.starts_with("unix://")) {
     rest.remove_prefix(7);
-    unix = true;
+    local = true;
   } else {
     return refuse("the scheme is none of redis://, rediss:// and unix://");
   }
@@ -127,7 +127,7 @@ inline Result<RedisUrl> RedisUrl::parse(std::string_view url) {
     rest.remove_prefix(at + 1);
   }
   std::uint64_t number = 0;
-  if (unix) {
+  if (local) {
     if (const auto query = rest.find('?'); query != std::string_view::npos) {
       if (!rest.substr(query).starts_with("?db=") || !detail::parse_decimal(rest.substr(query + 4), 65535, number)) {
         return refuse("the query is not ?db= with a number from 0 to 65535");
@@ -182,4 +182,4 @@ inline Result<RedisUrl> RedisUrl::parse(std::string_view url) {
   return parsed;
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

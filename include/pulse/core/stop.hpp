@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// What `run` needs of a stop token: std::stop_token fits, so does StopToken. With a StopToken a waiting loop is woken at once; with
 /// another token it looks every 50 ms.
@@ -89,4 +89,4 @@ class StopCallback {
   std::shared_ptr<detail::StopState> state_;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

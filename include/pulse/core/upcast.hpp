@@ -5,7 +5,7 @@
 
 #include "pulse/core/envelope.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Gives a v2 FeedbackEvent what v1 carries in headers: `reason`, and `utilization` as read by `parse` (text in, number out, false
 /// when it is none); a utilization outside 0..1 leaves it null. What the event has already stays.
@@ -21,4 +21,4 @@ void upcast(const BasicHeaders<Text>& headers, v2::BasicFeedbackEvent<Text>& eve
   }
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

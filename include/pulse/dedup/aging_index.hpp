@@ -8,7 +8,7 @@
 
 #include "pulse/dedup/index_bucket.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// Tells which slot of a ring holds an id, for a ring in which slots are given out in turn and given again after `capacity` others.
 ///
@@ -179,4 +179,4 @@ class AgingIndex {
   std::uint32_t swept_ = 0;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

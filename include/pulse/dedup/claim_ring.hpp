@@ -11,7 +11,7 @@
 #include "pulse/dedup/seeded_hash.hpp"
 #include "pulse/detail/big_vector.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 enum class SlotState : std::uint8_t { nothing, leased, done };
 
@@ -188,4 +188,4 @@ class ClaimRing {
   std::uint32_t leased_ = 0;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -14,7 +14,7 @@
 ///     CHECK(pulse::conformance::dedup([] { return MyWindow{1000}; }, {.window = 1000}) == "");
 ///
 /// One that outlives its process is also held to pulse/dedup/conformance/recovery.hpp.
-namespace pulse::conformance {
+namespace pulse::inline v0_1::conformance {
 
 /// Returns "" or the first law that was broken, with the seed that shows it again. `make()` gives a new strategy that knows nothing; one
 /// that is not exact gets the same seed each time, so that its batches can be compared with one by one.
@@ -49,4 +49,4 @@ template <class Make>
   return law;
 }
 
-}  // namespace pulse::conformance
+}  // namespace pulse::inline v0_1::conformance

@@ -9,7 +9,7 @@
 #include "pulse/dedup/refuse.hpp"
 #include "pulse/dedup/seeded_hash.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Remembers the `capacity` ids that were claimed last. Exact: it forgets, but never takes a new id for a known one.
 ///
@@ -45,4 +45,4 @@ class FifoWindow : private detail::ClaimRing<detail::TwoBitStates> {
   using Ring::size;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

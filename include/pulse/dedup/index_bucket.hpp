@@ -10,7 +10,7 @@
 
 #include "pulse/detail/big_vector.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// One cache line of an index: fifteen entries, and a word about the buckets behind it.
 struct alignas(64) IndexBucket {
@@ -80,4 +80,4 @@ inline std::uint32_t matching_ways(const IndexBucket& bucket, std::uint32_t mask
 #endif
 }
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

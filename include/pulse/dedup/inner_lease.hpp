@@ -8,7 +8,7 @@
 #include "pulse/concept/dedup.hpp"
 
 /// What strategies that stand around another one share.
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// The traits that a wrapper takes over. A loss that was consented to inside is consented to outside.
 template <class S>
@@ -67,4 +67,4 @@ void claim_inner(S& dedup, std::span<const EventId> ids, std::span<Claim> claims
   }
 }
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

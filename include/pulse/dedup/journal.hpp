@@ -17,7 +17,7 @@
 #include "pulse/dedup/journal_file.hpp"
 #include "pulse/dedup/journal_format.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// What to do with a journal whose middle is damaged. (The torn end that a crash leaves is no damage: it is cut off.)
 enum class JournalDamage : std::uint8_t {
@@ -330,4 +330,4 @@ class Journal {
   Error status_;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -17,7 +17,7 @@
 #include "pulse/core/error.hpp"
 #include "pulse/dedup/journal_format.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// A journal's file, mapped into memory: what is stored there is the kernel's at once, and so outlives this process however it ends.
 /// Space is taken from the disk in advance, so that a store never meets a full one. One thread.
@@ -169,4 +169,4 @@ class JournalFile {
   bool sync_at_close_ = false;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

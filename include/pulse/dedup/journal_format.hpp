@@ -11,7 +11,7 @@
 
 /// What stands in a journal: a header of 64 bytes, then records of 24, then zeros. Words are little-endian (of the machine: another one
 /// reads another magic number and refuses).
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// 64 bits over four words: good against accidents, not against forgery. Folded multiplications as in SeededHash, under fixed keys.
 constexpr std::uint64_t journal_check(std::uint64_t a, std::uint64_t b, std::uint64_t c, std::uint64_t d) noexcept {
@@ -80,4 +80,4 @@ struct JournalHeader {
 };
 static_assert(sizeof(JournalHeader) == 64 && std::is_trivially_copyable_v<JournalHeader>);
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -12,7 +12,7 @@
 #include "pulse/dedup/inner_lease.hpp"
 #include "pulse/dedup/journal.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// A strategy whose commits outlive the process: what is committed goes into a journal, and the next start tells the strategy again,
 /// in the same order. Contract page: docs/reference/dedup/journaled.md
@@ -162,4 +162,4 @@ class Journaled : public detail::Wraps<S> {
   std::size_t recovered_ = 0;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -11,7 +11,7 @@
 #include "pulse/dedup/slot_index.hpp"
 #include "pulse/detail/big_vector.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Remembers the `capacity` ids that were committed or asked for last. Exact: it forgets, but never takes a new id for a known one.
 ///
@@ -220,4 +220,4 @@ class LruWindow {
   std::size_t size_ = 0;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

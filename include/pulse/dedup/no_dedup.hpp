@@ -5,7 +5,7 @@
 
 #include "pulse/concept/dedup.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Remembers nothing: every delivery is handled. Use when the handler is idempotent by itself. Compiles to nothing.
 struct NoDedup {
@@ -19,4 +19,4 @@ struct NoDedup {
   [[nodiscard]] static constexpr std::size_t size() noexcept { return 0; }
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -20,7 +20,7 @@
 #include "pulse/redis/connection.hpp"
 #include "pulse/redis/socket_client.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Whose window it is, how long it remembers, and how long it lends.
 struct RedisDedupOptions {
@@ -276,4 +276,4 @@ class RedisDedup {
   SteadyTime renewed_{};
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

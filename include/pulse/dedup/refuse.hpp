@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// A setting that a strategy cannot work with: who refuses, what it got, what is allowed.
 [[noreturn]] inline void refuse(std::string_view who, std::string_view what, const std::string& got, const std::string& allowed) {
@@ -20,4 +20,4 @@ inline std::size_t checked_capacity(std::string_view who, std::size_t capacity, 
   return capacity;
 }
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -7,7 +7,7 @@
 
 #include "pulse/core/event_id.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// Hashes 16-byte ids under a secret seed: ids chosen to collide under one seed do not under another, so a hostile producer cannot
 /// slow a table down. Two rounds of a folded 64x64 multiplication, the mixing step of wyhash (Wang Yi, 2019).
@@ -42,4 +42,4 @@ struct SeededIdHash {
   [[nodiscard]] std::size_t operator()(EventId id) const noexcept { return static_cast<std::size_t>(hash(id)); }
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -7,7 +7,7 @@
 #include "pulse/concept/dedup.hpp"
 #include "pulse/dedup/seeded_hash.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Remembers every id for ever: exact, and NOT bounded: about 56 bytes an id on a 64-bit machine, growing until the process ends.
 /// Use for tests, replays and short-lived jobs; a service wants LruWindow.
@@ -43,4 +43,4 @@ class BasicSeenSet {
 
 using SeenSet = BasicSeenSet<>;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

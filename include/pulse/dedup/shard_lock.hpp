@@ -5,7 +5,7 @@
 #include <chrono>
 #include <thread>
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// A lock for what takes less time than to put a thread to sleep: one atomic exchange to take, a plain store to give back, which is half of
 /// what std::mutex does. A waiter looks, then lets others run, and at last sleeps in between, so that a holder that was preempted gets a
@@ -36,4 +36,4 @@ class ShardLock {
   std::atomic<bool> held_{false};
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -16,7 +16,7 @@
 #include "pulse/dedup/seeded_hash.hpp"
 #include "pulse/dedup/shard_lock.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Makes a strategy of one thread one of many: each id belongs to one of several shards, and each shard is an `S` behind a lock of its own,
 /// on cache lines of its own. Contract page: docs/reference/dedup/sharded.md
@@ -198,4 +198,4 @@ class Sharded : public detail::Wraps<S> {
   std::vector<std::unique_ptr<Shard>> shards_;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -7,7 +7,7 @@
 
 #include "pulse/dedup/index_bucket.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// Tells which slot of an array holds an id, where slots are given out in any order and an entry stays until it is taken out.
 ///
@@ -127,4 +127,4 @@ class SlotIndex {
   IndexBuckets buckets_;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

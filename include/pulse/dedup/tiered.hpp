@@ -11,7 +11,7 @@
 #include "pulse/concept/dedup.hpp"
 #include "pulse/dedup/inner_lease.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 namespace requirement {
 /// An exact strategy that can take a caller's word that an id is new, and so need not search for it.
@@ -160,4 +160,4 @@ class Tiered {
   Exact exact_;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -14,7 +14,7 @@
 #include "pulse/dedup/claim_ring.hpp"
 #include "pulse/dedup/refuse.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// How exact a TtlWindow is about time, and what it does when it is full.
 struct TtlOptions {
@@ -223,4 +223,4 @@ class BasicTtlWindow : private detail::ClaimRing<detail::StampedStates> {
 
 using TtlWindow = BasicTtlWindow<>;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -13,7 +13,7 @@
 #include "pulse/dedup/fifo_window.hpp"
 #include "pulse/dedup/refuse.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// How much a Watermark tells apart.
 struct WatermarkOptions {
@@ -194,4 +194,4 @@ class Watermark {
   bool gap_at_end_ = false;  ///< the last range was forgotten
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

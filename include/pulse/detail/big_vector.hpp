@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #endif
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// Memory for arrays that are read here and there. Large ones begin at a boundary of 2 MB and ask Linux for pages of that size, so that a
 /// look at a random place does not also miss the table of pages; where the system has none, nothing changes.
@@ -42,4 +42,4 @@ struct BigAllocator {
 template <class T>
 using BigVector = std::vector<T, BigAllocator<T>>;
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

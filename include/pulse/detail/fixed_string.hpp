@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// A string literal as a template argument: `Field<"queue_size", ...>`.
 template <std::size_t N>
@@ -21,4 +21,4 @@ struct FixedString {
   [[nodiscard]] static constexpr std::size_t size() noexcept { return N - 1; }
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

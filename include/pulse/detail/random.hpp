@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014): small, seedable, for jitter and ids.
 class SplitMix64 {
@@ -24,4 +24,4 @@ class SplitMix64 {
   std::uint64_t state_;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

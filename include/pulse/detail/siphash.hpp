@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 struct Hash128 {
   std::uint64_t low;
@@ -71,4 +71,4 @@ class SipHash128 {
   std::uint64_t v0_, v1_, v2_, v3_;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

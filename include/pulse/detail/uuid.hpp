@@ -7,7 +7,7 @@
 
 #include "pulse/detail/random.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// Makes random UUIDs (RFC 9562, version 4) for idempotency keys. Two generators never give the same one in practice: each is seeded
 /// with 128 bits of the system's randomness. Not for secrets. One thread.
@@ -41,4 +41,4 @@ class UuidGenerator {
   SplitMix64 low_;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

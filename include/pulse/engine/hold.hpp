@@ -10,7 +10,7 @@
 #include "pulse/core/event_id.hpp"
 #include "pulse/engine/ledger.hpp"
 
-namespace pulse::engine {
+namespace pulse::inline v0_1::engine {
 
 /// What ends a claim: the strategy's own handle where it has one, else the id again.
 template <class Dedup>
@@ -76,4 +76,4 @@ class Hold {
   std::uint32_t index_;
 };
 
-}  // namespace pulse::engine
+}  // namespace pulse::inline v0_1::engine

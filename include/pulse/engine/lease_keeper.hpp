@@ -11,7 +11,7 @@
 
 #include "pulse/core/clock.hpp"
 
-namespace pulse::engine {
+namespace pulse::inline v0_1::engine {
 
 /// Keeps the leases of a batch while its handlers run: a thread that extends all of its deliveries every interval, takes note of
 /// those that another consumer owns meanwhile, and asks the consumer to settle what is finished, so that done work is not handed out
@@ -123,4 +123,4 @@ class LeaseKeeper {
   std::thread thread_;
 };
 
-}  // namespace pulse::engine
+}  // namespace pulse::inline v0_1::engine

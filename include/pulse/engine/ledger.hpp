@@ -12,7 +12,7 @@
 
 #include "pulse/core/delivery.hpp"
 
-namespace pulse::engine {
+namespace pulse::inline v0_1::engine {
 
 /// What was decided about the deliveries of the current batch and is not settled yet. Memory is taken once, for the largest batch;
 /// only the text of dead letters' reasons is allocated. One thread.
@@ -63,4 +63,4 @@ class BasicLedger {
 
 using Ledger = BasicLedger<>;
 
-}  // namespace pulse::engine
+}  // namespace pulse::inline v0_1::engine

@@ -11,7 +11,7 @@
 #include "pulse/core/error.hpp"
 #include "pulse/engine/retry.hpp"
 
-namespace pulse::engine {
+namespace pulse::inline v0_1::engine {
 
 /// What to do when the group or its stream is gone (dropped, flushed, lost in a restart).
 enum class GroupLost : std::uint8_t {
@@ -191,4 +191,4 @@ class Loop {
   return {};
 }
 
-}  // namespace pulse::engine
+}  // namespace pulse::inline v0_1::engine

@@ -29,7 +29,7 @@
 #include "pulse/engine/retry.hpp"
 #include "pulse/engine/stream_facts.hpp"
 
-namespace pulse::engine {
+namespace pulse::inline v0_1::engine {
 
 /// Takes one delivery through decode -> claim -> handle -> commit, and writes into the ledger what becomes of it. No I/O, no clock.
 template <class Payload, class Dedup, class Metrics, class Handler, class Codec, class Retry>
@@ -243,4 +243,4 @@ class Processor {
   DecodeError decode_error_{};
 };
 
-}  // namespace pulse::engine
+}  // namespace pulse::inline v0_1::engine

@@ -16,7 +16,7 @@
 #include "pulse/core/event_id.hpp"
 #include "pulse/engine/stream_facts.hpp"
 
-namespace pulse::engine {
+namespace pulse::inline v0_1::engine {
 
 /// The claims of a batch with a strategy that answers from elsewhere: asked for in one call, then used one by one. What was taken and not
 /// used is given back. Memory is taken for the largest batch there was. One thread.
@@ -88,4 +88,4 @@ class RemoteClaims {
   DecodeError ignored_{};
 };
 
-}  // namespace pulse::engine
+}  // namespace pulse::inline v0_1::engine

@@ -8,7 +8,7 @@
 
 #include "pulse/detail/random.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// When a failed delivery is tried again, and when no more: a doubling delay with jitter, up to a cap.
 /// The delay after delivery n is drawn from [d/2, d] with d = min(cap, base * 2^(n-1)): never at once, never in step with others.
@@ -41,4 +41,4 @@ concept RetryPolicy = requires(const R& retry, std::uint64_t n) {
   { retry.max_deliveries } -> std::convertible_to<std::uint64_t>;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -6,7 +6,7 @@
 #include "pulse/core/event_id.hpp"
 #include "pulse/core/metric_family.hpp"
 
-namespace pulse::engine {
+namespace pulse::inline v0_1::engine {
 
 /// What is known of a stream while its deliveries are handled.
 struct StreamFacts {
@@ -15,4 +15,4 @@ struct StreamFacts {
   LabelSlot<StreamLabel> slot{};
 };
 
-}  // namespace pulse::engine
+}  // namespace pulse::inline v0_1::engine

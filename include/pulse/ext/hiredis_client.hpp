@@ -18,7 +18,7 @@
 #include "pulse/concept/redis_client.hpp"
 #include "pulse/redis/wire.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Bounds of a HiredisClient.
 struct HiredisClientOptions {
@@ -269,4 +269,4 @@ class HiredisClient {
   char chunk_[64 * 1024];
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -10,7 +10,7 @@
 #include "pulse/concept/metrics.hpp"
 
 /// The laws of Metrics, for a sink of one's own. Needs no test framework: the result names the laws that do not hold.
-namespace pulse::conformance {
+namespace pulse::inline v0_1::conformance {
 
 /// `known`: a stream's name the sink was constructed with. `read(family, labels...)`: what the sink has recorded, as a double (a
 /// histogram's number of observations); for a sink that cannot tell, return NaN and the laws that need it are left out.
@@ -55,4 +55,4 @@ template <Metrics M, class Read>
   return broken;
 }
 
-}  // namespace pulse::conformance
+}  // namespace pulse::inline v0_1::conformance

@@ -7,7 +7,7 @@
 
 #include "pulse/concept/metrics.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Records nothing. Empty, and callers do not even read a clock for it.
 struct NoMetrics {
@@ -25,4 +25,4 @@ struct NoMetrics {
   constexpr void observe(Family, std::chrono::nanoseconds, Labels...) const noexcept {}
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -17,7 +17,7 @@
 
 #include "pulse/concept/metrics.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Upper bounds of a histogram's buckets, inclusive: powers of 4 from 1.024 us to 17 s; above them is +Inf.
 inline constexpr std::array<std::int64_t, 13> histogram_bounds_ns = [] {
@@ -241,4 +241,4 @@ class BasicPrometheusMetrics {
 
 using PrometheusMetrics = BasicPrometheusMetrics<>;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

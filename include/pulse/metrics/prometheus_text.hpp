@@ -12,7 +12,7 @@
 #include "pulse/metrics/prometheus.hpp"
 
 /// The Prometheus text exposition format, version 0.0.4. Served as `text/plain; version=0.0.4; charset=utf-8`.
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 inline constexpr std::string_view prometheus_content_type = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -157,4 +157,4 @@ inline void append_prometheus_text(const PrometheusMetrics& metrics, std::string
   return out;
 }
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

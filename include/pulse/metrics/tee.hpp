@@ -11,7 +11,7 @@
 
 #include "pulse/concept/metrics.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Records into several sinks. `Tee{a, b}` refers to the sinks it is given as lvalues and owns the others.
 ///
@@ -84,4 +84,4 @@ class Tee {
 template <class... M>
 Tee(M&&...) -> Tee<M...>;
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

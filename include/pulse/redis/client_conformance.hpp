@@ -19,7 +19,7 @@
 ///     CHECK(pulse::conformance::redis_client<MyClient>("redis://localhost") == "");
 ///
 /// The first plays the server by itself, on a loopback port; the second speaks to a real one, and leaves nothing behind there.
-namespace pulse::conformance {
+namespace pulse::inline v0_1::conformance {
 
 namespace detail {
 
@@ -323,4 +323,4 @@ template <class Client>
   return parsed ? detail::redis_for_real<Client>(*parsed) : parsed.error().message;
 }
 
-}  // namespace pulse::conformance
+}  // namespace pulse::inline v0_1::conformance

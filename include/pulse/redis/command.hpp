@@ -11,7 +11,7 @@
 
 #include "pulse/core/entry_id.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// The words of one command, in memory that is used again. Texts are viewed, numbers are written here. One thread.
 class RedisCommand {
@@ -76,4 +76,4 @@ class RedisCommand {
   std::size_t from_ = 0;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

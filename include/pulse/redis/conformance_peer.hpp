@@ -18,7 +18,7 @@
 #include "pulse/core/redis_url.hpp"
 #include "pulse/redis/dial.hpp"
 
-namespace pulse::conformance::detail {
+namespace pulse::inline v0_1::conformance::detail {
 
 using pulse::detail::Socket;
 
@@ -136,4 +136,4 @@ inline std::string show(const RedisReplies& replies, std::size_t first = 0) {
   return out;
 }
 
-}  // namespace pulse::conformance::detail
+}  // namespace pulse::inline v0_1::conformance::detail

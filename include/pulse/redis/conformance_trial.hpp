@@ -10,7 +10,7 @@
 #include "pulse/concept/redis_client.hpp"
 #include "pulse/redis/conformance_peer.hpp"
 
-namespace pulse::conformance::detail {
+namespace pulse::inline v0_1::conformance::detail {
 
 /// One client, its replies, and the first law that it broke.
 template <class Client>
@@ -86,4 +86,4 @@ class RedisClientTrial {
   std::string broken_;
 };
 
-}  // namespace pulse::conformance::detail
+}  // namespace pulse::inline v0_1::conformance::detail

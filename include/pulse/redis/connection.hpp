@@ -17,7 +17,7 @@
 #include "pulse/redis/command.hpp"
 #include "pulse/redis/errors.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// What the server said of itself when the connection was made.
 struct RedisServerFacts {
@@ -272,4 +272,4 @@ class RedisConnection {
 
 }  // namespace detail
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -19,7 +19,7 @@
 #include "pulse/core/redis_url.hpp"
 #include "pulse/redis/pipe_waker.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// A file descriptor that is closed when it goes.
 class Socket {
@@ -129,4 +129,4 @@ inline Result<Socket> dial(const RedisUrl& url, SteadyTime deadline, PipeWaker& 
   return socket;
 }
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

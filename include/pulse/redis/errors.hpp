@@ -7,7 +7,7 @@
 
 #include "pulse/core/error.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// What an error reply means to a consumer, by its first word. An error from within a script carries the word further on.
 struct RedisErrorKind {
@@ -75,4 +75,4 @@ inline Error redis_error(std::string_view what, std::string_view text) {
   return Error{code, std::move(message)};
 }
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -11,7 +11,7 @@
 
 #include "pulse/core/clock.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 enum class Waited : unsigned char { ready, interrupted, timed_out };
 
@@ -72,4 +72,4 @@ class PipeWaker {
   int ends_[2] = {-1, -1};
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -9,7 +9,7 @@
 
 #include "pulse/core/redis_reply.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 enum class Parsed : std::uint8_t { reply, incomplete, refused };
 
@@ -155,4 +155,4 @@ class RespParser {
   bool too_large_ = false;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -18,7 +18,7 @@
 #include "pulse/redis/resp_parser.hpp"
 #include "pulse/redis/wire.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// Bounds and waiting of a SocketClient.
 struct SocketClientOptions {
@@ -178,4 +178,4 @@ class SocketClient {
   std::size_t filled_ = 0;  ///< bytes of the buffer that have come
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

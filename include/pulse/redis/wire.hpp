@@ -16,7 +16,7 @@
 #include "pulse/redis/dial.hpp"
 #include "pulse/redis/pipe_waker.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// What clients over a plain socket have in common: the connection, the commands on their way out, deadlines and interrupts. How replies
 /// are read is the client's own. `interrupt` is any thread's, the rest is one's.
@@ -124,4 +124,4 @@ class RedisWire {
   bool interrupted_ = false;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

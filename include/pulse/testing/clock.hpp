@@ -15,7 +15,7 @@
 /// The laws of Clock, executable and bound to no test framework. In a test of one's own clock:
 ///
 ///     CHECK(pulse::conformance::clock(MyClock{}) == "");
-namespace pulse::conformance {
+namespace pulse::inline v0_1::conformance {
 
 namespace detail {
 /// What a thread of the kit shares with it. A clock that breaks a law of waiting may never give the thread back: it is left to itself then.
@@ -109,4 +109,4 @@ template <class C>
   return "";
 }
 
-}  // namespace pulse::conformance
+}  // namespace pulse::inline v0_1::conformance

@@ -14,7 +14,7 @@
 /// The laws of Codec, executable and bound to no test framework. In a test of one's own codec, with envelopes of one's own events:
 ///
 ///     CHECK(pulse::conformance::codec(MyCodec{}, samples) == "");
-namespace pulse::conformance {
+namespace pulse::inline v0_1::conformance {
 
 namespace detail {
 /// Decodes out of a block of exactly the bytes' size, so that a sanitizer sees whoever reads past them.
@@ -87,4 +87,4 @@ template <class C, class Payload>
   return "";
 }
 
-}  // namespace pulse::conformance
+}  // namespace pulse::inline v0_1::conformance

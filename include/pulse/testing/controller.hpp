@@ -21,7 +21,7 @@
 ///
 ///     CHECK(pulse::conformance::rate_controller(mine, "ibkr", [&] { return mine.scale(); }) == "");
 ///     CHECK(pulse::conformance::event_handler(handler, envelopes, [&] { return handler.handled(); }) == "");
-namespace pulse::conformance {
+namespace pulse::inline v0_1::conformance {
 
 /// Returns "" or the first law that was broken. `scale()` says what is in force for `provider`. Adjustments come as from the consumer: it
 /// calls in the order in which they count, and again after a failure.
@@ -105,4 +105,4 @@ template <class C, class Payload, class Effects>
   return "each event ends: some are retried for ever (seed " + std::to_string(seed) + ")";
 }
 
-}  // namespace pulse::conformance
+}  // namespace pulse::inline v0_1::conformance

@@ -15,7 +15,7 @@
 #include "pulse/detail/random.hpp"
 
 /// Tools for the tests of who uses Pulse, or writes a policy for it. See docs/reference/backend.md
-namespace pulse::testing {
+namespace pulse::inline v0_1::testing {
 
 /// How often calls fail.
 struct FaultOdds {
@@ -195,4 +195,4 @@ class FaultySubscription {
   bool lost_ = false;
 };
 
-}  // namespace pulse::testing
+}  // namespace pulse::inline v0_1::testing

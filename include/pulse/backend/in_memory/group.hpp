@@ -15,7 +15,7 @@
 #include "pulse/backend/in_memory/segments.hpp"
 #include "pulse/core/entry_id.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// One entry in a group's pending list.
 struct PendingRecord {
@@ -147,4 +147,4 @@ struct BasicStreamGroup {
 
 using StreamGroup = BasicStreamGroup<>;
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -15,7 +15,7 @@
 #include "pulse/backend/in_memory/segments.hpp"
 #include "pulse/core/entry_id.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 template <class Payload>
 struct StreamEntry {
@@ -229,4 +229,4 @@ class StreamLog {
   EntryId last_deleted_{};
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 inline constexpr std::size_t segment_size = 256;
 
@@ -64,4 +64,4 @@ class SegmentWindow {
   std::uint64_t first_ = 0;  ///< the number of the first one that is there
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

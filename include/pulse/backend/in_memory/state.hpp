@@ -15,7 +15,7 @@
 #include "pulse/backend/in_memory/stream.hpp"
 #include "pulse/core/clock.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 struct InMemoryOptions;
 
@@ -57,4 +57,4 @@ struct InMemoryState {
 
 }  // namespace detail
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -15,7 +15,7 @@
 #include "pulse/core/delivery.hpp"
 #include "pulse/core/entry_id.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 template <class Payload>
 struct StreamDeadLetter {
@@ -254,4 +254,4 @@ class Stream : public StreamLog<Payload, Size> {
   }
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

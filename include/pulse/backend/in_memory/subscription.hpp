@@ -17,7 +17,7 @@
 #include "pulse/core/clock.hpp"
 #include "pulse/core/error.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// A member of a group of an InMemoryBackend; see concept/backend.hpp for the contract of each call.
 template <class Payload, class Clk>
@@ -285,4 +285,4 @@ class InMemorySubscription {
   std::size_t turn_ = 0;
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

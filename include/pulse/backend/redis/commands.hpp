@@ -17,7 +17,7 @@
 #include "pulse/detail/random.hpp"
 #include "pulse/redis/connection.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// A connection for commands that are answered at once, made when the first is asked for. While the server cannot be reached the attempts
 /// keep a distance that doubles, with full jitter: whoever asks in between gets the last failure without another attempt. Thread safety: all of it.
@@ -149,4 +149,4 @@ class RedisCommands {
   bool had_one_ = false;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

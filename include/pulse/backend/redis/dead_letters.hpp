@@ -14,7 +14,7 @@
 #include "pulse/core/error.hpp"
 #include "pulse/core/redis_reply.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// A reply of entries of a DLQ. What others wrote there may lack fields: those stay empty.
 inline bool read_dead_letters(ReplyReader& reader, std::vector<DeadLetter>& out) {
@@ -102,4 +102,4 @@ inline Status share_a_slot(const std::vector<std::string>& keys) {
   return {};
 }
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -12,7 +12,7 @@
 #include "pulse/core/entry_id.hpp"
 #include "pulse/core/redis_reply.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// One hand-over of an entry of a Redis stream. Its data lies where the client read it. Valid as long as its batch.
 class RedisDelivery {
@@ -112,4 +112,4 @@ class RedisEntries {
 
 }  // namespace detail
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

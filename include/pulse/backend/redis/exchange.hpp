@@ -19,7 +19,7 @@
 #include "pulse/core/delivery.hpp"
 #include "pulse/redis/connection.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// The conversation of a subscription with its server: commands are asked, written together, and their replies taken in the same order, some of
 /// them later. An error reply or a lost connection ends the conversation: everything that was settled and not confirmed is said again in the
@@ -310,4 +310,4 @@ class RedisExchange {
   SteadyTime blocked_until_{};
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

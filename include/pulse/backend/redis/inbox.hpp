@@ -15,7 +15,7 @@
 #include "pulse/core/keys.hpp"
 #include "pulse/core/redis_reply.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// A stream's names on the server.
 struct RedisKeys {
@@ -150,4 +150,4 @@ class RedisInbox {
   std::size_t vanished_ = 0;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -11,7 +11,7 @@
 #include "pulse/core/delivery.hpp"
 #include "pulse/core/error.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// How a RedisBackend behaves. The defaults lose nothing and suit a server in the same data centre.
 struct RedisOptions {
@@ -93,4 +93,4 @@ class RedisStatus {
 
 }  // namespace detail
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

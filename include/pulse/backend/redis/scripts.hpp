@@ -7,7 +7,7 @@
 
 /// What must happen on the server as one step: each script looks at the pending list and acts on what it saw, with nobody between.
 /// Redis counts no owner into XACK and XCLAIM, and a MULTI goes on after an error; a script stops at it.
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// The place of each in `redis_scripts`.
 enum class RedisScript : std::size_t { dead_letter, fenced_ack, extend, retake, recover, claim, trim, redrive, remove_consumer };
@@ -145,4 +145,4 @@ return ids)",
 end
 return -1)"};
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

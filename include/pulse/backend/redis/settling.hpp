@@ -14,7 +14,7 @@
 #include "pulse/core/clock.hpp"
 #include "pulse/core/delivery.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// What was settled and the server has not confirmed yet. It is kept until the reply, so that a lost connection loses no decision: all of
 /// it may be said twice. One thread.
@@ -107,4 +107,4 @@ class RedisSettling {
   std::size_t letters_done_ = 0;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -14,7 +14,7 @@
 #include "pulse/backend/redis/settling.hpp"
 #include "pulse/core/delivery.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// The second connection of a subscription, for what cannot wait until the first one is free: a blocked read holds up everything behind
 /// it. Thread safety: all of it.
@@ -175,4 +175,4 @@ class RedisSideChannel {
   std::unique_ptr<RedisCommands<Client>> commands_;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -18,7 +18,7 @@
 #include "pulse/core/delivery.hpp"
 #include "pulse/redis/connection.hpp"
 
-namespace pulse {
+namespace pulse::inline v0_1 {
 
 /// A member of a group on a Redis server; see concept/backend.hpp for the contract of each call.
 ///
@@ -278,4 +278,4 @@ class RedisSubscription {
   std::size_t settled_ = 0;  ///< of the batch
 };
 
-}  // namespace pulse
+}  // namespace pulse::inline v0_1

@@ -17,7 +17,7 @@
 #include <clocale>
 #endif
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// A number as JSON spells it (RFC 8259, 6), taken apart.
 struct JsonNumber {
@@ -280,4 +280,4 @@ inline void append_double(std::string& out, double value) {
   }
 }
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

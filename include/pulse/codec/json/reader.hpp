@@ -15,7 +15,7 @@
 #include "pulse/core/describe.hpp"
 #include "pulse/core/nullable.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// What a field may hold, in words: "an integer >= 0".
 template <class FieldType>
@@ -211,4 +211,4 @@ class EventReader {
   bool strict_;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

@@ -12,7 +12,7 @@
 #include "pulse/codec/json/number.hpp"
 #include "pulse/codec/json/strings.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// A member that a reader knows: its name, and what reads its value.
 template <class Name, class Read>
@@ -226,4 +226,4 @@ class JsonScanner : public JsonStrings {
   int max_depth_;
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

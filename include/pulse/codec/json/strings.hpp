@@ -9,7 +9,7 @@
 #include <emmintrin.h>
 #endif
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// The strings of a JSON text, and where and why reading it stopped. See JsonScanner.
 class JsonStrings {
@@ -186,4 +186,4 @@ class JsonStrings {
   }
 };
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

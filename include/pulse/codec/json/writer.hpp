@@ -12,7 +12,7 @@
 #include "pulse/core/envelope.hpp"
 #include "pulse/core/nullable.hpp"
 
-namespace pulse::detail {
+namespace pulse::inline v0_1::detail {
 
 /// Appends a JSON string. Text is UTF-8 and passes as it is; quotes, backslashes and control characters are escaped.
 inline void append_string(std::string& out, std::string_view text) {
@@ -110,4 +110,4 @@ void append_envelope(std::string& out, const Env& envelope) {
   out += '}';
 }
 
-}  // namespace pulse::detail
+}  // namespace pulse::inline v0_1::detail

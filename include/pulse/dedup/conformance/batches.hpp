@@ -9,7 +9,7 @@
 #include "pulse/dedup/conformance/laws.hpp"
 #include "pulse/detail/random.hpp"
 
-namespace pulse::conformance::detail {
+namespace pulse::inline v0_1::conformance::detail {
 
 /// Two strategies get the same claims, one of them in batches with ids that come twice, and the same commits and releases.
 template <class Make>
@@ -70,4 +70,4 @@ std::string batches(Make make, const DedupLaws& laws) {
   return "";
 }
 
-}  // namespace pulse::conformance::detail
+}  // namespace pulse::inline v0_1::conformance::detail

@@ -8,7 +8,7 @@
 #include "pulse/concept/dedup.hpp"
 #include "pulse/dedup/inner_lease.hpp"
 
-namespace pulse::conformance {
+namespace pulse::inline v0_1::conformance {
 
 /// What a strategy promises, for the kit to hold it to.
 struct DedupLaws {
@@ -68,4 +68,4 @@ inline bool too_many(std::uint64_t falses, std::uint64_t asked, double rate) noe
 inline std::string broken(const DedupLaws& laws, const std::string& law) { return law + " (seed " + std::to_string(laws.seed) + ")"; }
 
 }  // namespace detail
-}  // namespace pulse::conformance
+}  // namespace pulse::inline v0_1::conformance

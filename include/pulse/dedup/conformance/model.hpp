@@ -11,7 +11,7 @@
 #include "pulse/dedup/conformance/laws.hpp"
 #include "pulse/detail/random.hpp"
 
-namespace pulse::conformance::detail {
+namespace pulse::inline v0_1::conformance::detail {
 
 /// The life of one id, step by step.
 template <class Make>
@@ -212,4 +212,4 @@ class Model {
   std::uint64_t falses_ = 0;
 };
 
-}  // namespace pulse::conformance::detail
+}  // namespace pulse::inline v0_1::conformance::detail

@@ -20,7 +20,7 @@
 /// The laws of a strategy that outlives its process (`D::durable`). In a test of one's own:
 ///
 ///     CHECK(pulse::conformance::recovery([] { return MyStore{"path"}; }, [] { std::remove("path"); }, {.window = 1000}) == "");
-namespace pulse::conformance {
+namespace pulse::inline v0_1::conformance {
 
 /// What the strategy under test says of itself.
 struct RecoveryLaws {
@@ -159,4 +159,4 @@ template <class Open, class Erase>
   return law.empty() ? "" : law + " (seed " + std::to_string(laws.seed) + ")";
 }
 
-}  // namespace pulse::conformance
+}  // namespace pulse::inline v0_1::conformance

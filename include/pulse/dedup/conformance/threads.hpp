@@ -11,7 +11,7 @@
 #include "pulse/dedup/conformance/laws.hpp"
 #include "pulse/detail/random.hpp"
 
-namespace pulse::conformance::detail {
+namespace pulse::inline v0_1::conformance::detail {
 
 /// Several threads claim the same ids, alone and in batches, hold some for a while and end them: an id is held by one of them at a time,
 /// and what was done before a claim began is not handed out again. No more ids than a window, so that nothing may be forgotten.
@@ -105,4 +105,4 @@ std::string threads(Make make, const DedupLaws& laws) {
   return law.load() == nullptr ? "" : law.load();
 }
 
-}  // namespace pulse::conformance::detail
+}  // namespace pulse::inline v0_1::conformance::detail
