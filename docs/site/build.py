@@ -102,9 +102,9 @@ def make_pages():
 
 
 def make_api():
-    number = re.search(r"version\{(\d+), (\d+), (\d+)\}", (root / "include/pulse/version.hpp").read_text())
+    number = re.search(r"version: '([^']+)'", (root / "meson.build").read_text())[1]
     settings = (root / "docs/site/Doxyfile").read_text()
-    settings += f"OUTPUT_DIRECTORY = {out}\nHTML_OUTPUT = {site}/api\nPROJECT_NUMBER = {'.'.join(number.groups())}\n"
+    settings += f"OUTPUT_DIRECTORY = {out}\nHTML_OUTPUT = {site}/api\nPROJECT_NUMBER = {number}\n"
     done = subprocess.run(["doxygen", "-"], input=settings, text=True, capture_output=True, cwd=root)
     report("Doxygen reads the headers without a warning", [line.replace(str(root) + "/", "") for line in done.stderr.splitlines() if line][:40])
     undocumented = []
