@@ -16,6 +16,11 @@
 #else
 #define PULSE_HAS_HIREDIS_CLIENT 0
 #endif
+#if __has_include(<boost/beast/http.hpp>)
+#define PULSE_HAS_HTTP_ENDPOINT 1
+#else
+#define PULSE_HAS_HTTP_ENDPOINT 0
+#endif
 /// 1 where <pulse/redis.hpp> can be included: on systems with POSIX sockets.
 #if __has_include(<sys/socket.h>) && __has_include(<poll.h>)
 #define PULSE_HAS_REDIS 1

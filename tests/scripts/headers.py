@@ -4,6 +4,7 @@ the extensions of the compiler, whose macros (unix, linux) are no names of ours.
 import concurrent.futures
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -44,7 +45,7 @@ with tempfile.TemporaryDirectory() as folder:
     every = "".join(f"#include <{h}>\n" for h in usable)
     one, two = os.path.join(folder, "one.cpp"), os.path.join(folder, "two.cpp")
     pathlib.Path(one).write_text(every + "int other();\nint main() { return other(); }\n")
-    macros = "".join(f"static_assert(PULSE_HAS_{pathlib.PurePosixPath(h).stem.upper()} == {int(h in usable)});\n" for h in headers if h.startswith("pulse/ext/"))
+    macros = "".join(f"static_assert(PULSE_HAS_{pathlib.PurePosixPath(h).stem.upper()} == {int(h in usable)});\n" for h in headers if re.fullmatch(r"pulse/ext/\w+\.hpp", h))
     pathlib.Path(two).write_text("#include <pulse/version.hpp>\n" + macros + every + "int other();\nint other() { return 0; }\n")
     done = subprocess.run([*compiler, *flags, "-std=gnu++20", "-c", two, "-o", two + ".o"], text=True, capture_output=True)
     if done.returncode == 0:

@@ -7,7 +7,7 @@ import sys
 root = pathlib.Path(sys.argv[1])
 include = root / "include"
 LAYER = {"detail": 0, "core": 1, "concept": 2, "redis": 2.5, "backend": 3, "dedup": 3, "metrics": 3, "control": 3, "codec": 3, "engine": 4, "testing": 8, "ext": 9}
-TOP = {"fwd.hpp": 0, "version.hpp": 0, "consumer_options.hpp": 5, "consumer_parts.hpp": 5, "consumer_loop.hpp": 5, "consumer.hpp": 5, "publisher.hpp": 5, "runtime.hpp": 5, "redis.hpp": 5, "pulse.hpp": 6}
+TOP = {"fwd.hpp": 0, "version.hpp": 0, "consumer_options.hpp": 5, "consumer_parts.hpp": 5, "consumer_loop.hpp": 5, "consumer.hpp": 5, "publisher.hpp": 5, "runtime.hpp": 5, "health.hpp": 5, "redis.hpp": 5, "pulse.hpp": 6}
 OPT_IN = re.compile(r"conformance|/ext/|/testing/")
 bad = 0
 
@@ -90,7 +90,7 @@ found = {name: re.search(pattern, (root / name).read_text(), re.M) for name, pat
 report("the version is that of version.hpp everywhere", [f"{name} says {m and m[1]}, not {version}" for name, m in found.items() if not m or m[1] != version])
 report(f"headers open pulse::inline {abi}", [f"{h}: {line}" for h in headers for line in re.findall(r"^(?:inline )?namespace pulse.*", (include / h).read_text(), re.M)
                                              if not re.match(rf"namespace pulse::inline {abi}(::[a-z_:]+)? {{", line)])
-macros = {h: "PULSE_HAS_" + pathlib.PurePosixPath(h).stem.upper() for h in headers if h.startswith("pulse/ext/")}
+macros = {h: "PULSE_HAS_" + pathlib.PurePosixPath(h).stem.upper() for h in headers if re.fullmatch(r"pulse/ext/\w+\.hpp", h)}
 report("version.hpp tells of every header of ext/", [f"{h}: {m} is missing" for h, m in macros.items() if f"#define {m} 1" not in (include / "pulse/version.hpp").read_text()])
 report("headers have #pragma once", [h for h in headers if "#pragma once" not in (include / h).read_text()])
 

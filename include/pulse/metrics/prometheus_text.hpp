@@ -18,6 +18,20 @@ inline constexpr std::string_view prometheus_content_type = "text/plain; version
 
 namespace detail {
 
+/// Appends the value of a label, without its quotes.
+inline void append_label_value(std::string& out, std::string_view value) {
+  for (const char c : value) {
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      if (c == '\\' || c == '"') {
+        out += '\\';
+      }
+      out += c;
+    }
+  }
+}
+
 class ExpositionWriter {
  public:
   ExpositionWriter(const PrometheusMetrics& metrics, std::string& out) : metrics_(metrics), out_(out) {}
@@ -72,7 +86,7 @@ class ExpositionWriter {
     for (std::size_t i = 0; i < metrics_.label_values<Label>(); ++i) {
       std::string more = labels.empty() ? "" : labels + ",";
       more.append(Label::name).append("=\"");
-      escape(metrics_.label_value<Label>(i), more);
+      append_label_value(more, metrics_.label_value<Label>(i));
       more += '"';
       walk<K, Rest...>(name, more, other || (!EnumLabel<Label> && i == 0));
     }
@@ -123,19 +137,6 @@ class ExpositionWriter {
       text(labels.empty() ? "" : ",", "le=\"", bound, "\"");
     }
     text("}");
-  }
-
-  static void escape(std::string_view value, std::string& out) {
-    for (const char c : value) {
-      if (c == '\n') {
-        out += "\\n";
-      } else {
-        if (c == '\\' || c == '"') {
-          out += '\\';
-        }
-        out += c;
-      }
-    }
   }
 
   const PrometheusMetrics& metrics_;
