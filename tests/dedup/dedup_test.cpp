@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <deque>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "../counting_new.hpp"
 #include "pulse/dedup/conformance.hpp"
@@ -233,6 +235,62 @@ TEST_CASE("in a FifoWindow a lease outlasts the window, whatever comes and goes"
   }
   window.commit(held);
   CHECK(window.claim(id(0)) == Claim::done);
+}
+
+TEST_CASE("a FifoWindow whose index is dense knows each id to the edge of the window") {
+  constexpr std::uint64_t capacity = 70'000;
+  pulse::FifoWindow window{capacity, 1};
+  std::uint64_t unknown = 0;
+  std::uint64_t taken_for_known = 0;
+  for (std::uint64_t n = 0; n < 2'500'000; ++n) {  // more than the index has numbers
+    pulse::FifoWindow::lease_type lease;
+    taken_for_known += window.claim(id(n), lease) == Claim::fresh ? 0 : 1;
+    window.commit(lease);
+    if (n % 8 == 0 && n > capacity) {
+      unknown += window.claim(id(n + 1 - capacity)) == Claim::done ? 0 : 1;
+      unknown += window.claim(id(n - n * 0x9e3779b97f4a7c15 % capacity)) == Claim::done ? 0 : 1;
+    }
+  }
+  CHECK(unknown == 0);
+  CHECK(taken_for_known == 0);
+}
+
+TEST_CASE("the index finds whatever is not expired, though all ids have a few homes") {
+  constexpr std::uint64_t capacity = 100;
+  for (const std::uint64_t homes : {1U, 2U, 5U}) {
+    CAPTURE(homes);
+    pulse::detail::AgingIndex index{capacity};
+    using Spot = pulse::detail::AgingIndex::Spot;
+    std::deque<std::pair<Spot, bool>> last;  // the one given out last is in front; whether it is in
+    std::uint64_t lost = 0;
+    std::uint64_t random = homes;
+    const auto at_age = [](std::uint32_t wanted) { return [wanted](std::uint32_t age) { return age == wanted; }; };
+    for (int n = 0; n < 20'000; ++n) {
+      random = random * 6364136223846793005 + 1442695040888963407;
+      Spot spot = index.spot((random >> 33) % homes << 61 | random >> 40);
+      if (n % 16 == 5 && last.size() == capacity && last.back().second) {  // the oldest is kept
+        spot = last.back().first;
+        const auto place = index.find(spot, at_age(capacity - 1));
+        REQUIRE(place.found);
+        index.renew(place);
+      } else if (!index.insert_plain(spot)) {
+        index.insert(spot);
+      }
+      last.emplace_front(spot, true);
+      if (last.size() > capacity) {
+        last.pop_back();
+      }
+      const auto any = static_cast<std::uint32_t>((random >> 20) % last.size());
+      if (n % 16 == 11 && last[any].second) {
+        index.erase(index.find(last[any].first, at_age(any)));
+        last[any].second = false;
+      }
+      for (std::uint32_t age = 0; age < last.size(); ++age) {
+        lost += index.find(last[age].first, at_age(age)).found == last[age].second ? 0 : 1;
+      }
+    }
+    CHECK(lost == 0);
+  }
 }
 
 TEST_CASE("a FifoWindow full of leases says so, and a release makes room") {

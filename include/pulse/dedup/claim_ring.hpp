@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -18,23 +20,55 @@ enum class SlotState : std::uint8_t { nothing, leased, done };
 /// The states of a ring's slots, two bits each.
 class TwoBitStates {
  public:
-  explicit TwoBitStates(std::size_t slots) : words_(slots / 32 + 1, 0) {}
+  explicit TwoBitStates(std::size_t slots) : words_(slots / slots_a_word + 1) {}
 
-  [[nodiscard]] SlotState operator[](std::uint32_t slot) const noexcept { return static_cast<SlotState>(words_[slot / 32] >> (slot % 32 * 2) & 3); }
-  void lease(std::uint32_t slot, SlotState before) noexcept { change(slot, before, SlotState::leased); }
-  void commit(std::uint32_t slot) noexcept { change(slot, SlotState::leased, SlotState::done); }
-  void release(std::uint32_t slot) noexcept { change(slot, SlotState::leased, SlotState::nothing); }
-
-  /// Whether the slot of an id in that state may be given to another.
-  [[nodiscard]] static bool may_take(SlotState state) noexcept { return state != SlotState::leased; }
-  [[nodiscard]] std::size_t bytes() const noexcept { return words_.size() * sizeof(std::uint64_t); }
-
- private:
-  void change(std::uint32_t slot, SlotState from, SlotState to) noexcept {
-    words_[slot / 32] ^= (static_cast<std::uint64_t>(from) ^ static_cast<std::uint64_t>(to)) << (slot % 32 * 2);
+  [[nodiscard]] SlotState operator[](std::uint32_t slot) const noexcept {
+    const Word& word = words_[slot / slots_a_word];
+    return (word.known & bit(slot)) == 0 ? SlotState::nothing : (word.leased & bit(slot)) != 0 ? SlotState::leased : SlotState::done;
+  }
+  void commit(std::uint32_t slot) noexcept { words_[slot / slots_a_word].leased &= ~bit(slot); }
+  void release(std::uint32_t slot) noexcept {
+    words_[slot / slots_a_word].leased &= ~bit(slot);
+    words_[slot / slots_a_word].known &= ~bit(slot);
   }
 
-  BigVector<std::uint64_t> words_;
+  /// Whether the slot may be given to another id.
+  [[nodiscard]] bool may_take(std::uint32_t slot) const noexcept { return (words_[slot / slots_a_word].leased & bit(slot)) == 0; }
+  /// How many slots in a row, from this one on and at most so many, may be given to others: maybe fewer than there are. Requires: most > 0.
+  [[nodiscard]] std::uint32_t may_take(std::uint32_t slot, std::uint32_t most) const noexcept {
+    const auto free = static_cast<std::uint32_t>(std::countr_zero(words_[slot / slots_a_word].leased >> slot % slots_a_word));
+    const std::uint32_t here = slots_a_word - slot % slots_a_word;
+    return std::min({free, here, most});
+  }
+  /// Leases a slot that may be taken, or so many that the call before told of at once. Adds to `size` those whose id was not known.
+  void lease(std::uint32_t slot, std::size_t& size) noexcept {
+    Word& word = words_[slot / slots_a_word];
+    word.leased |= bit(slot);
+    if ((word.known & bit(slot)) == 0) [[unlikely]] {
+      word.known |= bit(slot);
+      ++size;
+    }
+  }
+  void lease(std::uint32_t slot, std::uint32_t count, std::size_t& size) noexcept {
+    Word& word = words_[slot / slots_a_word];
+    const std::uint64_t bits = (~std::uint64_t{0} >> (slots_a_word - count)) << slot % slots_a_word;
+    word.leased |= bits;
+    if (const std::uint64_t fresh = bits & ~word.known; fresh != 0) [[unlikely]] {
+      word.known |= bits;
+      size += static_cast<std::size_t>(std::popcount(fresh));
+    }
+  }
+  [[nodiscard]] std::size_t bytes() const noexcept { return words_.size() * sizeof(Word); }
+
+ private:
+  static constexpr std::uint32_t slots_a_word = 64;
+  struct Word {
+    std::uint64_t leased = 0;
+    std::uint64_t known = 0;  ///< leased or done
+  };
+  [[nodiscard]] static constexpr std::uint64_t bit(std::uint32_t slot) noexcept { return std::uint64_t{1} << slot % slots_a_word; }
+
+  BigVector<Word> words_;
 };
 
 /// The ids claimed last, in a ring in the order of their claims, and an index beside it. What a slot's state is, and whether it may be taken,
@@ -55,29 +89,32 @@ class ClaimRing {
     lease_type ignored;
     return claim(id, ignored);
   }
-  Claim claim(EventId id, lease_type& lease) noexcept { return claim_hashed(id, hash_(id), lease); }
+  Claim claim(EventId id, lease_type& lease) noexcept {
+    const Spot spot = index_.spot(hash_(id));
+    if (states_.may_take(next_) && index_.insert_plain(spot)) [[likely]] {
+      return fill(id, lease);
+    }
+    return look_closely(id, spot.home, spot.print, lease);
+  }
 
   /// A batch, equal to one by one in order; `leases` may be empty. The searches of a batch wait for memory together.
   /// Requires: claims, and leases if any, are as many as ids.
   void claim(std::span<const EventId> ids, std::span<Claim> claims, std::span<lease_type> leases = {}) noexcept {
     constexpr std::size_t together = 16;
-    std::uint64_t hashes[together];
+    Spot spots[together];
     while (!ids.empty()) {
-      const std::size_t count = ids.size() < together ? ids.size() : together;
+      const std::size_t count = std::min(ids.size(), together);
       for (std::size_t i = 0; i < count; ++i) {
-        hashes[i] = hash_(ids[i]);
-        index_.prefetch(hashes[i]);
+        spots[i] = index_.spot(hash_(ids[i]));
+        index_.prefetch(spots[i]);
       }
       if (expected_ > 0) {  // a duplicate looks at the ring, too
         --expected_;
         for (std::size_t i = 0; i < count; ++i) {
-          index_.hint(hashes[i], [this](std::uint32_t age) { __builtin_prefetch(&ring_[slot_of(age)]); });
+          __builtin_prefetch(&ring_[slot_of(index_.hint(spots[i]))]);
         }
       }
-      lease_type ignored;
-      for (std::size_t i = 0; i < count; ++i) {
-        claims[i] = claim_hashed(ids[i], hashes[i], leases.empty() ? ignored : leases[i]);
-      }
+      claim_spots(ids.data(), spots, count, claims.data(), leases.empty() ? nullptr : leases.data());
       ids = ids.subspan(count);
       claims = claims.subspan(count);
       leases = leases.empty() ? leases : leases.subspan(count);
@@ -90,24 +127,24 @@ class ClaimRing {
   }
   void release(lease_type lease) noexcept {
     const EventId id = ring_[lease.slot];
-    index_.erase(index_.find(hash_(id), [&](std::uint32_t age) { return slot_of(age) == lease.slot; }));
+    index_.erase(index_.find(index_.spot(hash_(id)), [&](std::uint32_t age) { return slot_of(age) == lease.slot; }));
     states_.release(lease.slot);
     --leased_;
     --size_;
   }
 
   void commit(EventId id) noexcept {
-    if (const AgingIndex::Place place = find(id, hash_(id)); place.found && states_[slot_of(place.age)] == SlotState::leased) {
+    if (const AgingIndex::Place place = find(id, index_.spot(hash_(id))); place.found && states_[slot_of(place.age)] == SlotState::leased) {
       commit(lease_type{slot_of(place.age)});
     }
   }
   void release(EventId id) noexcept {
-    if (const AgingIndex::Place place = find(id, hash_(id)); place.found && states_[slot_of(place.age)] == SlotState::leased) {
+    if (const AgingIndex::Place place = find(id, index_.spot(hash_(id))); place.found && states_[slot_of(place.age)] == SlotState::leased) {
       release(lease_type{slot_of(place.age)});
     }
   }
 
-  void prefetch(EventId id) const noexcept { index_.prefetch(hash_(id)); }
+  void prefetch(EventId id) const noexcept { index_.prefetch(index_.spot(hash_(id))); }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
@@ -121,20 +158,33 @@ class ClaimRing {
   void expire(std::size_t count) noexcept { size_ -= count; }
 
  private:
-  [[nodiscard]] AgingIndex::Place find(EventId id, std::uint64_t hash) const noexcept {
-    return index_.find(hash, [&](std::uint32_t age) { return ring_[slot_of(age)] == id; });
+  using Spot = AgingIndex::Spot;
+
+  [[nodiscard]] AgingIndex::Place find(EventId id, Spot spot) const noexcept {
+    return index_.find(spot, [&](std::uint32_t age) { return ring_[slot_of(age)] == id; });
   }
 
-  Claim claim_hashed(EventId id, std::uint64_t hash, lease_type& lease) noexcept {
-    const SlotState before = states_[next_];
-    if (states_.may_take(before) && index_.insert_plain(hash)) [[likely]] {
-      return fill(id, before, lease);
+  /// Most ids are plainly new: runs of these are entered at once, into slots side by side.
+  void claim_spots(const EventId* ids, const Spot* spots, std::size_t count, Claim* claims, lease_type* leases) noexcept {
+    for (std::size_t at = 0; at < count;) {
+      const std::uint32_t room = states_.may_take(next_, std::min(static_cast<std::uint32_t>(count - at), capacity_ - next_));
+      const std::size_t taken = index_.insert_plain(spots + at, room);
+      if (taken > 0) {
+        fill_run(ids + at, static_cast<std::uint32_t>(taken), claims + at, leases == nullptr ? nullptr : leases + at);
+        at += taken;
+      }
+      if (taken < room || room == 0) {
+        lease_type ignored;
+        claims[at] = look_closely(ids[at], spots[at].home, spots[at].print, leases == nullptr ? ignored : leases[at]);
+        ++at;
+      }
     }
-    return look_closely(id, hash, lease);
   }
 
-  [[gnu::noinline]] Claim look_closely(EventId id, std::uint64_t hash, lease_type& lease) noexcept {
-    AgingIndex::Place place = find(id, hash);
+  /// The spot comes in two, so that the short path need not pack it into one register for this.
+  [[gnu::noinline]] Claim look_closely(EventId id, std::uint32_t home, std::uint32_t print, lease_type& lease) noexcept {
+    const Spot spot{home, print};
+    const AgingIndex::Place place = find(id, spot);
     if (place.found) {
       expected_ = 16;
       const SlotState state = states_[slot_of(place.age)];
@@ -142,39 +192,47 @@ class ClaimRing {
         return state == SlotState::leased ? Claim::leased : Claim::done;
       }
       index_.erase(place);
-      place = find(id, hash);
     }
     if (leased_ == capacity_) {
       return Claim::unavailable;
     }
-    if (states_[next_] == SlotState::leased) {
-      do {  // a lease is older than the window: it keeps its slot for another round
-        const std::uint32_t slot = next_;
-        index_.renew(index_.find(hash_(ring_[slot]), [&](std::uint32_t age) { return slot_of(age) == slot; }));
-        advance();
-      } while (states_[next_] == SlotState::leased);
-      place = find(id, hash);  // it may have been taken
+    while (states_[next_] == SlotState::leased) {  // a lease is older than the window: it keeps its slot for another round
+      const std::uint32_t slot = next_;
+      index_.renew(index_.find(index_.spot(hash_(ring_[slot])), [&](std::uint32_t age) { return slot_of(age) == slot; }));
+      advance(1);
     }
-    if (!states_.may_take(states_[next_])) {
+    if (!states_.may_take(next_)) {
       return Claim::unavailable;
     }
-    index_.insert(place);
-    return fill(id, states_[next_], lease);
+    index_.insert(spot);
+    return fill(id, lease);
   }
 
-  /// Puts an id that has entered the index into the slot whose turn it is.
-  Claim fill(EventId id, SlotState before, lease_type& lease) noexcept {
-    states_.lease(next_, before);
-    size_ += before == SlotState::done ? 0 : 1;
-    ++leased_;
+  /// Puts ids that have entered the index into the slots whose turn it is.
+  Claim fill(EventId id, lease_type& lease) noexcept {
+    asm("" : "+r"(id.high));  // by halves: g++ 12 would put an id that comes in registers together in memory first, and the hash would wait for it there
     ring_[next_] = id;
     lease.slot = next_;
-    advance();
+    states_.lease(next_, size_);
+    ++leased_;
+    advance(1);
     return Claim::fresh;
+  }
+  void fill_run(const EventId* ids, std::uint32_t count, Claim* claims, lease_type* leases) noexcept {
+    std::copy_n(ids, count, ring_.begin() + next_);
+    std::fill_n(claims, count, Claim::fresh);
+    if (leases != nullptr) {
+      for (std::uint32_t i = 0; i < count; ++i) {
+        leases[i].slot = next_ + i;
+      }
+    }
+    states_.lease(next_, count, size_);
+    leased_ += count;
+    advance(count);
   }
 
   [[nodiscard]] std::uint32_t slot_of(std::uint32_t age) const noexcept { return age < next_ ? next_ - 1 - age : next_ + capacity_ - 1 - age; }
-  void advance() noexcept { next_ = next_ + 1 == capacity_ ? 0 : next_ + 1; }
+  void advance(std::uint32_t count) noexcept { next_ = next_ + count == capacity_ ? 0 : next_ + count; }
 
   // The counters stand apart: where two neighbours change together, g++ 12 makes one store of 16 bytes of it, for which the next load of 8 waits.
   SeededHash hash_;

@@ -17,8 +17,8 @@ namespace pulse::inline v0_1 {
 /// those released among them counted. Asking for it again does not keep it longer: that is LruWindow. A lease is never forgotten; while
 /// all `capacity` ids are leased, a claim of another answers `unavailable`.
 ///
-/// Memory: 16 bytes an id in a ring, a quarter of one for its state, and 7.7 of index: 24 in all, taken at construction; nothing is allocated
-/// or rehashed afterwards. Complexity: expected constant, under a secret seed; a claim looks at one cache line of the index, and at one of
+/// Memory: 16 bytes an id in a ring, a quarter of one for its state, and 7.7 of index: 24 in all, 25.5 up to 65536 ids, taken at construction;
+/// nothing is allocated or rehashed afterwards. Complexity: expected constant, under a secret seed; a claim looks at one cache line of the index, and at one of
 /// the ring where the id is known. Thread safety: one thread. Contract page: docs/reference/dedup/fifo-window.md
 class FifoWindow : private detail::ClaimRing<detail::TwoBitStates> {
   using Ring = detail::ClaimRing<detail::TwoBitStates>;

@@ -25,7 +25,7 @@ class SlotIndex {
   explicit SlotIndex(std::size_t capacity)
       : print_bits_(32 - static_cast<unsigned>(std::bit_width((capacity - 1) | 1))), print_mask_((std::uint32_t{1} << print_bits_) - 1), buckets_(capacity) {}
 
-  void prefetch(std::uint64_t hash) const noexcept { buckets_.prefetch(hash); }
+  void prefetch(std::uint64_t hash) const noexcept { buckets_.prefetch(buckets_.home(hash)); }
 
   /// Where an id stands, or, if it was not found, where it would go.
   struct Place {

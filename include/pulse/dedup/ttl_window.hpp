@@ -37,19 +37,37 @@ class StampedStates {
   StampedStates(std::size_t slots, std::uint32_t life, bool forgets) : bytes_(slots, 0), life_(life), forgets_(forgets) {}
 
   [[nodiscard]] SlotState operator[](std::uint32_t slot) const noexcept { return state_of(bytes_[slot]); }
-  void lease(std::uint32_t slot, SlotState before) noexcept {
-    if (before == SlotState::done) {
-      --alive_[bytes_[slot]];
-      ++forgotten_;
-    }
-    bytes_[slot] = leased;
-  }
   void commit(std::uint32_t slot) noexcept {
     bytes_[slot] = now_;
     ++alive_[now_];
   }
   void release(std::uint32_t slot) noexcept { bytes_[slot] = nothing; }
-  [[nodiscard]] bool may_take(SlotState state) const noexcept { return state == SlotState::nothing || (forgets_ && state == SlotState::done); }
+
+  [[nodiscard]] bool may_take(std::uint32_t slot) const noexcept {
+    const SlotState state = state_of(bytes_[slot]);
+    return state == SlotState::nothing || (forgets_ && state == SlotState::done);
+  }
+  [[nodiscard]] std::uint32_t may_take(std::uint32_t slot, std::uint32_t most) const noexcept {
+    std::uint32_t count = 0;
+    while (count < most && may_take(slot + count)) {
+      ++count;
+    }
+    return count;
+  }
+  void lease(std::uint32_t slot, std::size_t& size) noexcept {
+    if (state_of(bytes_[slot]) == SlotState::done) {
+      --alive_[bytes_[slot]];
+      ++forgotten_;
+    } else {
+      ++size;
+    }
+    bytes_[slot] = leased;
+  }
+  void lease(std::uint32_t slot, std::uint32_t count, std::size_t& size) noexcept {
+    for (const std::uint32_t end = slot + count; slot < end; ++slot) {
+      lease(slot, size);
+    }
+  }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_.size(); }
   [[nodiscard]] std::uint64_t forgotten() const noexcept { return forgotten_; }
 
@@ -117,9 +135,9 @@ class StampedStates {
 /// claim of another answers `unavailable`. Time is the clock's steady one, so a wall clock that jumps changes nothing; from a granularity of
 /// 200 ms its coarse one, which adds at most a tenth of that.
 ///
-/// Memory: 16 bytes an id in a ring, one for its state, and 7.7 of index: 24.7 in all, taken at construction; nothing is allocated or rehashed
-/// afterwards. Complexity: expected constant, under a secret seed, but for the first call after a pause: that looks through the states, a byte
-/// an id. Thread safety: one thread. Contract page: docs/reference/dedup/ttl-window.md
+/// Memory: 16 bytes an id in a ring, one for its state, and 7.7 of index: 24.7 in all, 26.2 up to 65536 ids, taken at construction; nothing is
+/// allocated or rehashed afterwards. Complexity: expected constant, under a secret seed, but for the first call after a pause: that looks through the states, a
+/// byte an id. Thread safety: one thread. Contract page: docs/reference/dedup/ttl-window.md
 template <class Clk = SystemClock>
 class BasicTtlWindow : private detail::ClaimRing<detail::StampedStates> {
   using Ring = detail::ClaimRing<detail::StampedStates>;

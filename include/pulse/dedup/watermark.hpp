@@ -19,7 +19,7 @@ namespace pulse::inline v0_1 {
 struct WatermarkOptions {
   /// How many ranges of entry ids it can tell apart. Default 4096, 48 bytes each. An entry in flight, or released and not handled yet, takes two.
   std::size_t ranges = 4096;
-  /// The capacity of the FifoWindow for ids that are not entry ids. Default 4096, 24 bytes each.
+  /// The capacity of the FifoWindow for ids that are not entry ids. Default 4096, 26 bytes each.
   std::size_t others = 4096;
 };
 
