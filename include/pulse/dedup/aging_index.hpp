@@ -34,7 +34,6 @@ class AgingIndex {
         print_bits_(32 - number_bits(capacity)),
         print_mask_((std::uint32_t{1} << print_bits_) - 1),
         limit_(capacity_ << print_bits_),
-        newest_(0xffffffff),
         buckets_(capacity, capacity <= small ? IndexBuckets::light_load : IndexBuckets::load),
         sweep_mask_((std::bit_floor(((0xffffffff >> print_bits_) - capacity_) / buckets_.count()) - 1) << print_bits_) {
     for (IndexBucket& bucket : buckets_) {
@@ -211,10 +210,12 @@ class AgingIndex {
   std::uint32_t capacity_;
   unsigned print_bits_;
   std::uint32_t print_mask_;
-  std::uint32_t limit_;   ///< the capacity where the number stands in an entry
-  std::uint32_t newest_;  ///< the last number given out where it stands in an entry, above ones: so no fingerprint borrows from a difference
+  std::uint32_t limit_;  ///< the capacity where the number stands in an entry
   IndexBuckets buckets_;
   std::uint32_t sweep_mask_;  ///< a sweep is due where these bits of the next number are zeros
+
+  // What changes stands last, as in what this is a member of: threads that take turns then hand each other one cache line of it.
+  std::uint32_t newest_ = 0xffffffff;  ///< the last number given out where it stands in an entry, above ones: so no fingerprint borrows from a difference
   std::uint32_t swept_ = 0;
 };
 

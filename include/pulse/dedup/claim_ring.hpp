@@ -83,7 +83,7 @@ class ClaimRing {
 
   /// Requires: 1 <= capacity <= max_capacity.
   ClaimRing(std::size_t capacity, States states, std::uint64_t seed)
-      : hash_(seed), ring_(capacity), states_(std::move(states)), index_(capacity), capacity_(static_cast<std::uint32_t>(capacity)) {}
+      : hash_(seed), ring_(capacity), states_(std::move(states)), capacity_(static_cast<std::uint32_t>(capacity)), index_(capacity) {}
 
   Claim claim(EventId id) noexcept {
     lease_type ignored;
@@ -234,16 +234,16 @@ class ClaimRing {
   [[nodiscard]] std::uint32_t slot_of(std::uint32_t age) const noexcept { return age < next_ ? next_ - 1 - age : next_ + capacity_ - 1 - age; }
   void advance(std::uint32_t count) noexcept { next_ = next_ + count == capacity_ ? 0 : next_ + count; }
 
-  // The counters stand apart: where two neighbours change together, g++ 12 makes one store of 16 bytes of it, for which the next load of 8 waits.
   SeededHash hash_;
-  std::size_t size_ = 0;
   BigVector<EventId> ring_;
   States states_;
-  AgingIndex index_;
   std::uint32_t capacity_;
+  AgingIndex index_;
+  // What changes stands last, behind what changes of the index.
   std::uint32_t next_ = 0;      ///< the slot that is given out next
   std::uint32_t expected_ = 0;  ///< for how many batches to come duplicates are to be expected: some came lately
   std::uint32_t leased_ = 0;
+  std::size_t size_ = 0;
 };
 
 }  // namespace pulse::inline v0_1::detail

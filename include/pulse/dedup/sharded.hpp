@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -31,8 +33,11 @@ template <Dedup S>
 class Sharded : public detail::Wraps<S> {
  public:
   static constexpr bool concurrent = true;
-  static constexpr std::size_t default_shards = 32;
   static constexpr std::size_t max_shards = 65536;
+  /// A shard for 64 ids, 32 to 2048: two threads that meet in one of fewer spend more on handing its memory to each other than they gain.
+  [[nodiscard]] static constexpr std::size_t default_shards(std::size_t capacity) noexcept {
+    return std::clamp<std::size_t>(std::bit_ceil(capacity / 64 + 1), 32, 2048);
+  }
   /// A claim, and the shard that it is in.
   struct lease_type {
     std::uint32_t shard = 0;
@@ -40,7 +45,10 @@ class Sharded : public detail::Wraps<S> {
   };
 
   /// Requires: 1 <= shards <= max_shards. Errors: std::invalid_argument for a count outside, and what S says of its capacity.
-  explicit Sharded(std::size_t capacity, std::size_t shards = default_shards, std::uint64_t seed = detail::SeededHash::random_seed())
+  explicit Sharded(std::size_t capacity)
+    requires(std::constructible_from<S, std::size_t> && !DurableDedup<S>)
+      : Sharded(capacity, default_shards(capacity)) {}
+  Sharded(std::size_t capacity, std::size_t shards, std::uint64_t seed = detail::SeededHash::random_seed())
     requires(std::constructible_from<S, std::size_t> && !DurableDedup<S>)
       : Sharded(shards, [part = part_of(capacity, checked(shards))](std::size_t) { return S{part}; }, seed) {}
 
@@ -128,8 +136,8 @@ class Sharded : public detail::Wraps<S> {
   struct alignas(128) Shard {  // two lines: processors fetch them in pairs
     template <class Make>
     Shard(Make& make, std::size_t index) : strategy(make(index)) {}
-    detail::ShardLock lock;
     S strategy;
+    detail::ShardLock lock;  // behind what changes in the strategy, which stands last in ours: one cache line goes from thread to thread, not two
   };
 
   struct Lock {
@@ -180,6 +188,7 @@ class Sharded : public detail::Wraps<S> {
     std::uint32_t shard[together];
     for (std::size_t i = 0; i < ids.size(); ++i) {
       shard[i] = shard_of(ids[i]);
+      __builtin_prefetch(&shards_[shard[i]]->lock, 1);
       if constexpr (PrefetchingDedup<S>) {
         shards_[shard[i]]->strategy.prefetch(ids[i]);
       }

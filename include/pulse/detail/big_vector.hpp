@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <new>
 #include <vector>
@@ -11,7 +12,8 @@
 namespace pulse::inline v0_1::detail {
 
 /// Memory for arrays that are read here and there. Large ones begin at a boundary of 2 MB and ask Linux for pages of that size, so that a
-/// look at a random place does not also miss the table of pages; where the system has none, nothing changes.
+/// look at a random place does not also miss the table of pages; where the system has none, nothing changes. Small ones begin on a cache line of
+/// their own, so that what belongs to another thread does not share it.
 template <class T>
 struct BigAllocator {
   using value_type = T;
@@ -36,7 +38,9 @@ struct BigAllocator {
 
  private:
   static constexpr std::size_t huge = std::size_t{2} << 20;
-  static constexpr std::align_val_t alignment(std::size_t bytes) noexcept { return std::align_val_t{bytes >= huge ? huge : alignof(T)}; }
+  static constexpr std::align_val_t alignment(std::size_t bytes) noexcept {
+    return std::align_val_t{bytes >= huge ? huge : std::max<std::size_t>(alignof(T), 64)};
+  }
 };
 
 template <class T>
