@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <thread>
@@ -174,15 +175,30 @@ TEST_CASE("redis fault: the group is gone, and a policy says what then") {
 
 TEST_CASE("redis fault: replies larger than the server lets gather: less is asked for at a time") {
   RedisServer server{"client-output-buffer-limit normal 300kb 0 0"};
+  ScriptedServer front{server.port()};  // notes what is asked
   pulse::RedisBackend<> direct{url_of(server.url())};
   publish_events(direct, 0, 40, std::string(100'000, 'x'));
-  Pipeline pipeline{server.url()};
+  Pipeline pipeline{front.url()};
   REQUIRE(pipeline.subscribe());
   pipeline.start();
   CHECK(pipeline.handled(40));
   CHECK(settled(server));
   CHECK(pipeline.twice() == 0);
   CHECK(pipeline.backend().health().reconnects > 0);
+  const auto asked_for = [&](const std::string& count) {  // by a read, or by the script that recovers what was pending
+    std::size_t times = 0;
+    for (const std::string& command : front.transcript()) {
+      times += (command.starts_with("XREADGROUP") && command.find(" COUNT " + count + ' ') != std::string::npos) ||
+                       (command.starts_with("EVALSHA") && command.find(" g one 0-0 ") != std::string::npos && command.ends_with(' ' + count))
+                   ? 1
+                   : 0;
+    }
+    return times;
+  };
+  CHECK(asked_for("10") >= 2);
+  CHECK(asked_for("10") <= 3);  // not for ever: the first page of its own, a read, and the page that has what the read's reply held
+  CHECK(asked_for("5") >= 1);
+  CHECK(asked_for("2") >= 1);
 }
 
 TEST_CASE("redis fault: what the server refuses for a while is tried again, and shows meanwhile") {
@@ -216,6 +232,19 @@ TEST_CASE("redis fault: what the server refuses for a while is tried again, and 
       (void)cli(server, {"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
     };
     word = "max number of clients";
+  }
+  SUBCASE("that cannot save (MISCONF)") {
+    const auto in_the_way = server.data() / "dump.rdb" / "x";  // a directory of this name: the file cannot take its place, whoever runs this
+    (void)cli(server, {"CONFIG", "SET", "save", "3600 1000000"});
+    refuse = [&server, in_the_way] {
+      std::filesystem::create_directories(in_the_way);
+      (void)cli(server, {"BGSAVE"});
+    };
+    relent = [&server, in_the_way] {
+      std::filesystem::remove_all(in_the_way.parent_path());
+      (void)cli(server, {"BGSAVE"});
+    };
+    word = "MISCONF";
   }
   Cli held = server.connect();  // for the last: who has a connection keeps it
   (void)held({"PING"});

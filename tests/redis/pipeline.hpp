@@ -25,6 +25,13 @@
 
 namespace pulse_test {
 
+/// An envelope as a producer writes it; `id` may be empty, as of one that sends none.
+inline std::string envelope(int event, const std::string& id) {
+  return R"({"ts": 1.7e9, "key": null, "meta": {"schema_id": "telemetry.FeedbackEvent", "track": "v1", "headers": {}, "hash": null}, )" +
+         (id.empty() ? "" : "\"id\": \"" + id + "\", ") + R"("payload": {"coordinator_id": "store-1", "queue_size": )" + std::to_string(event) +
+         R"(, "capacity": 1000000, "level": "ok", "source": "store", "ts": 1.7e9}})";
+}
+
 /// Appends events number `from` to `to`, past the end, each under an id of its own.
 inline void publish_events(pulse::RedisBackend<>& backend, int from, int to, const std::string& source = "store") {
   pulse::Publisher publisher{backend, "s"};

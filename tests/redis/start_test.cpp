@@ -98,6 +98,16 @@ TEST_CASE("redis start: a cluster keeps keys together by their hash tag only") {
 
 TEST_SUITE_BEGIN("redis-server");
 
+TEST_CASE("redis start: the system takes the connection for a server that stands still: logging in has its deadline, too") {
+  RedisServer server;
+  server.pause();
+  pulse::RedisOptions hasty;
+  hasty.connect_timeout = 50ms;
+  says(refused(server.url(), hasty), ErrorCode::unavailable, "no reply in time");
+  server.resume();
+  CHECK(Backend{url_of(server.url()), hasty}.subscribe(member("one")));
+}
+
 TEST_CASE("redis start: who may not is told so, and may not go on") {
   RedisServer server{"requirepass s3cr3t"};
   says(refused(server.url()), ErrorCode::denied, "NOAUTH Authentication required. (give user and password in the URL)");
