@@ -119,13 +119,11 @@ class ConsumerOf {
         for (const delivery& taken : batch->deliveries) {
           metrics_.add(family::claimed, 1, streams_[taken.stream()].slot);
         }
-        observe_backend(backend_, *subscription_, streams_, metrics_, reconnects_);
+        watch_.look(backend_, *subscription_, streams_, metrics_, options_.loop.group_lost == engine::GroupLost::recreate_at_last_acked);
         return process(*batch, report);
       }
       case engine::Step::subscribe: {
-        SubscribeOptions again = options_.subscribe;
-        again.start = options_.loop.group_lost == engine::GroupLost::recreate_at_end ? StartAt::end() : StartAt::beginning();
-        if (Status subscribed = subscribe(again); !subscribed) {
+        if (Status subscribed = subscribe(anew(options_, watch_)); !subscribed) {
           return failed(subscribed.error());
         }
         loop_.subscribed();
@@ -340,7 +338,7 @@ class ConsumerOf {
   mutable std::mutex mutex_;  // guards subscription_ against stop(), and what health() reads
   std::condition_variable wake_;
   Vitals vitals_;
-  std::uint64_t reconnects_ = 0;  ///< of the backend, as far as the metrics know
+  BackendWatch watch_;
 };
 
 }  // namespace pulse::inline v0_1::detail

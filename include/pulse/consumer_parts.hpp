@@ -147,22 +147,54 @@ void tell_time(Metrics& metrics, const Streams& streams, const Clk& clock, Famil
   }
 }
 
-/// What costs a question to the backend: once per round of claiming. `reconnects`: those that were counted already.
-template <class Backend, class Subscription, class Streams, class Metrics>
-void observe_backend(const Backend& backend, Subscription& subscription, const Streams& streams, Metrics& metrics, std::uint64_t& reconnects) {
-  if constexpr (Metrics::enabled) {
-    const std::uint64_t before = std::exchange(reconnects, backend.health().reconnects);
-    metrics.add(family::reconnects, reconnects - before);
+/// What costs a question to the backend, asked once per round of claiming: gauges, and how far the group has settled everything. One thread.
+class BackendWatch {
+ public:
+  /// `remembers`: whether `acked_up_to` is wanted. Where nobody wants anything, nothing is asked. What cannot be told now stays as it was.
+  template <class Backend, class Subscription, class Streams, class Metrics>
+  void look(const Backend& backend, Subscription& subscription, const Streams& streams, Metrics& metrics, bool remembers) {
+    if (!Metrics::enabled && !remembers) {
+      return;
+    }
+    acked_up_to_.resize(streams.size());
+    trimmed_.resize(streams.size());
     for (std::size_t i = 0; i < streams.size(); ++i) {
       if (const Result<GroupState> state = subscription.state(i)) {
+        acked_up_to_[i] = state->acked_up_to;
         metrics.set(family::pending, static_cast<double>(state->pending), streams[i].slot);
         if (state->lag_known) {
           metrics.set(family::undelivered, static_cast<double>(state->lag), streams[i].slot);
         }
         metrics.set(family::dlq_depth, static_cast<double>(state->dead_letters), streams[i].slot);
+        // The state forgets them when the group has caught up; who is to be woken by them looks seldom.
+        const std::uint64_t before = std::exchange(trimmed_[i], state->trimmed_unread);
+        metrics.add(family::trimmed_unread, state->trimmed_unread - std::min(before, state->trimmed_unread), streams[i].slot);
       }
     }
+    if constexpr (Metrics::enabled) {
+      const BackendHealth health = backend.health();
+      metrics.add(family::reconnects, health.reconnects - std::exchange(reconnects_, health.reconnects));
+      metrics.add(family::unmatched_acks, health.unmatched_acks - std::exchange(unmatched_acks_, health.unmatched_acks));
+    }
   }
+  /// For each stream GroupState::acked_up_to as it was told last; none before the first look.
+  [[nodiscard]] const std::vector<EntryId>& acked_up_to() const noexcept { return acked_up_to_; }
+
+ private:
+  std::uint64_t reconnects_ = 0;  ///< of the backend, as far as the metrics know; so for the next
+  std::uint64_t unmatched_acks_ = 0;
+  std::vector<std::uint64_t> trimmed_;
+  std::vector<EntryId> acked_up_to_;
+};
+
+/// How a group that was lost is made anew.
+inline SubscribeOptions anew(const ConsumerOptions& options, const BackendWatch& watch) {
+  SubscribeOptions wanted = options.subscribe;
+  wanted.start = options.loop.group_lost == engine::GroupLost::recreate_at_end ? StartAt::end() : StartAt::beginning();
+  if (options.loop.group_lost == engine::GroupLost::recreate_at_last_acked) {
+    wanted.resume_after = watch.acked_up_to();
+  }
+  return wanted;
 }
 
 /// Says what a remote window, where it is one, and the backend have not been told yet, in this order, within one deadline.

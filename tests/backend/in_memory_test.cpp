@@ -62,8 +62,28 @@ struct Broken : Bytes {
     }
     auto claim_stale(std::chrono::milliseconds idle, std::size_t max) { return base::claim_stale(Law == 3 ? 0ms : idle, max); }
     auto receive(std::size_t max, std::chrono::milliseconds wait) { return base::receive(Law == 4 ? max + 1 : max, wait); }
+    pulse::Result<pulse::GroupState> state(std::size_t index) {
+      auto told = base::state(index);
+      if (Law == 5) {
+        told->acked_up_to = pulse::EntryId::max();  // whatever is pending
+      }
+      if (Law == 6) {
+        told->acked_up_to = {};
+      }
+      return told;
+    }
   };
-  pulse::Result<subscription_type> subscribe(const pulse::SubscribeOptions& wanted) {
+  pulse::Result<subscription_type> subscribe(pulse::SubscribeOptions wanted) {
+    if (Law == 9) {
+      wanted.count_recoveries = false;
+    }
+    if (Law == 7) {
+      wanted.resume_after.clear();
+    }
+    if (Law == 8 && !wanted.resume_after.empty()) {
+      wanted.start.after = wanted.resume_after[0];  // whatever the stream had
+      wanted.resume_after.clear();
+    }
     auto made = Bytes::subscribe(wanted);
     return subscription_type{std::move(*made)};
   }
@@ -102,6 +122,11 @@ TEST_CASE("the suite catches each broken law") {
   CHECK(laws<Broken<2>>() != "");
   CHECK(laws<Broken<3>>() != "");
   CHECK(laws<Broken<4>>() != "");
+  CHECK(laws<Broken<5>>().starts_with("what is settled behind"));
+  CHECK(laws<Broken<6>>().starts_with("everything is acked up to"));
+  CHECK(laws<Broken<7>>().starts_with("a new group goes on after"));
+  CHECK(laws<Broken<9>>().starts_with("where recoveries count"));
+  CHECK(laws<Broken<8>>().starts_with("a new group that is told an id"));
 }
 
 TEST_CASE("field bug 1: a group made later sees the backlog, unless asked for the end") {
@@ -308,6 +333,11 @@ TEST_CASE("wrong subscriptions are refused by name") {
   REQUIRE_FALSE(twice);
   CHECK(twice.error().message.find("\"a\" is named twice") != std::string::npos);
   CHECK_FALSE(bus.subscribe(options("")));
+  auto apart = options("one", {"a", "b"});
+  apart.resume_after = {{1, 0}};
+  const auto unlike = bus.subscribe(apart);
+  REQUIRE_FALSE(unlike);
+  CHECK(unlike.error().message.find("1 ids for 2 streams") != std::string::npos);
 }
 
 TEST_CASE("several streams take turns") {

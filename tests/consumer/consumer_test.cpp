@@ -289,6 +289,36 @@ TEST_CASE_FIXTURE(Fixture, "field bug 2: a lost group is an error by default and
     push({{{1, 0}, "a"}});
     CHECK(drain() == "subscribe;receive fails;subscribe;ack 1;");
   }
+  SUBCASE("recreate where all was acked, as it was seen last") {
+    options.loop.group_lost = pulse::engine::GroupLost::recreate_at_last_acked;
+    backend.script->state.acked_up_to = {7, 1};
+    backend.script->receive_errors = {ErrorCode::no_group};
+    CHECK(drain() == "subscribe;receive fails;subscribe after 7-1;");
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "what was trimmed unread, and acks of what was not pending, are counted each once") {
+  const auto look = [&] {
+    clock.advance(1min);
+    for (int polls = 0; polls < 2; ++polls) {
+      REQUIRE(consumer().poll());  // a round of claiming, and a read
+    }
+  };
+  backend.script->state.trimmed_unread = 5;
+  backend.script->unmatched_acks = 2;
+  look();
+  look();
+  CHECK(metrics.values.at("pulse_trimmed_unread_total") == 5);
+  backend.script->state.trimmed_unread = 7;  // more, while it lags
+  look();
+  CHECK(metrics.values.at("pulse_trimmed_unread_total") == 7);
+  backend.script->state.trimmed_unread = 0;  // it has caught up
+  look();
+  backend.script->state.trimmed_unread = 3;
+  backend.script->unmatched_acks = 6;
+  look();
+  CHECK(metrics.values.at("pulse_trimmed_unread_total") == 10);
+  CHECK(metrics.values.at("pulse_unmatched_acks_total") == 6);
 }
 
 // guarantee 6

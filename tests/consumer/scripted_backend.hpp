@@ -46,6 +46,7 @@ class ScriptedBackend {
     std::size_t lose_on_extend = ~std::size_t{0};
     std::size_t vanished = 0;
     std::uint64_t reconnects = 0;
+    std::uint64_t unmatched_acks = 0;
     GroupState state{};
   };
 
@@ -126,19 +127,24 @@ class ScriptedBackend {
   };
   using subscription_type = Subscription;
 
-  Result<Subscription> subscribe(const SubscribeOptions&) {
+  Result<Subscription> subscribe(const SubscribeOptions& options) {
     if (!script->subscribe_errors.empty()) {
       const ErrorCode code = script->subscribe_errors.front();
       script->subscribe_errors.pop_front();
       return Error{code, "subscribe failed"};
     }
-    script->trace += "subscribe;";
+    script->trace += "subscribe";
+    for (const EntryId after : options.resume_after) {
+      script->trace += " after " + to_string(after);
+    }
+    script->trace += ';';
     return Subscription{script};
   }
   Result<EntryId> publish(std::string_view, std::string) { return EntryId{1, 0}; }
   [[nodiscard]] pulse::BackendHealth health() const {
     pulse::BackendHealth health;
     health.reconnects = script->reconnects;
+    health.unmatched_acks = script->unmatched_acks;
     return health;
   }
 

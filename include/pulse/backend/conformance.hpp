@@ -74,8 +74,16 @@ template <class Make, class Pass = AdvanceClock>
     if (broken("what is acknowledged is gone, what is not stays", "b:1 ", text(third.receive(10, 0ms)))) {
       return law;
     }
+    (void)b->publish("s", "c");
+    auto counted = at("one");
+    counted.count_recoveries = true;
+    (void)b->subscribe(at("one"))->receive(10, 0ms);
+    auto fourth = *b->subscribe(counted);
+    if (broken("where recoveries count, own pending entries come one at a time, counted", "b:2 ", text(fourth.receive(10, 0ms)))) {
+      return law;
+    }
     auto late = *b->subscribe(at("one", "other"));
-    if (broken("groups are independent", "a:1 b:1 ", text(late.receive(10, 0ms)))) {
+    if (broken("groups are independent", "a:1 b:1 c:1 ", text(late.receive(10, 0ms)))) {
       return law;
     }
   }
@@ -149,8 +157,52 @@ template <class Make, class Pass = AdvanceClock>
     }
     const std::vector<RetryItem> wait{{0, 500ms, false}};
     (void)one.settle({{}, wait, {}});
+    (void)one.settle({{}, wait, {}});  // as after an error, where it had been done
     pass(clock, 500ms);
-    if (broken("a retry of what was not tried is not counted", "a:2 ", text(one.receive(1, 0ms)))) {
+    if (broken("a retry of what was not tried is not counted, however often it is said", "a:2 ", text(one.receive(1, 0ms)))) {
+      return law;
+    }
+    if (broken("a retry that was said twice comes once", "", text(one.receive(1, 0ms)))) {
+      return law;
+    }
+  }
+  {
+    auto b = make(clock);
+    auto one = *b->subscribe(at("one"));
+    auto two = *b->subscribe(at("two"));
+    const auto settled_to = [&](const std::vector<EntryId>& ids) {
+      const auto state = one.state(0);
+      for (std::size_t i = ids.size(); state && i > 0; --i) {
+        if (ids[i - 1] <= state->acked_up_to) {
+          return std::to_string(i);
+        }
+      }
+      return std::string(state ? "0" : "error");
+    };
+    std::vector<EntryId> ids;
+    for (const char* event : {"a", "b", "c", "d"}) {
+      ids.push_back(*b->publish("s", event));
+    }
+    (void)one.receive(1, 0ms);
+    (void)two.receive(2, 0ms);
+    (void)two.settle({first, {}, {}});
+    (void)two.flush(1s);
+    if (broken("what is settled behind an entry that is pending does not count as acked up to", "0", settled_to(ids))) {
+      return law;
+    }
+    (void)one.settle({first, {}, {}});
+    (void)one.flush(1s);
+    if (broken("everything is acked up to the oldest entry that is pending, whoever has it", "2", settled_to(ids))) {
+      return law;
+    }
+    auto late = at("late", "late");
+    late.resume_after = {ids[1]};
+    if (broken("a new group goes on after the entry it is told", "c:1 d:1 ", text(b->subscribe(late)->receive(10, 0ms)))) {
+      return law;
+    }
+    late.group = "other";
+    late.resume_after = {EntryId::max()};
+    if (broken("a new group that is told an id the stream never had begins at the beginning", "a:1 b:1 c:1 d:1 ", text(b->subscribe(late)->receive(10, 0ms)))) {
       return law;
     }
   }

@@ -15,6 +15,7 @@
 
 #include "pulse/backend/redis/commands.hpp"
 #include "pulse/backend/redis/dead_letters.hpp"
+#include "pulse/backend/redis/info.hpp"
 #include "pulse/backend/redis/options.hpp"
 #include "pulse/backend/redis/scripts.hpp"
 #include "pulse/backend/redis/subscription.hpp"
@@ -89,7 +90,7 @@ class RedisBackend {
   /// the entry may have been appended all the same: publish it again under the same id.
   Result<EntryId> publish(std::string_view stream, std::string payload) {
     EntryId id;
-    Status added = commands_->ask("XADD", [&](auto& c) { add(c, stream, payload); }, [&](ReplyReader& reply) { return read_id(reply, id); });
+    Status added = commands_->ask("XADD", [&](auto& c) { add(c, stream, payload); }, [&](ReplyReader& reply) { return detail::read_id(reply, id); });
     return added ? Result<EntryId>{id} : Result<EntryId>{std::move(added).error()};
   }
 
@@ -99,7 +100,7 @@ class RedisBackend {
     ids.reserve(payloads.size());
     Status added = commands_->ask_all(
         "XADD", payloads.size(), [&](auto& c, std::size_t i) { add(c, stream, payloads[i]); },
-        [&](ReplyReader& reply) { return read_id(reply, ids.emplace_back()); });
+        [&](ReplyReader& reply) { return detail::read_id(reply, ids.emplace_back()); });
     return added ? Result<std::vector<EntryId>>{std::move(ids)} : Result<std::vector<EntryId>>{std::move(added).error()};
   }
 
@@ -220,10 +221,25 @@ class RedisBackend {
         return together;
       }
     }
-    for (const std::string& key : wanted.streams) {
+    for (std::size_t i = 0; i < wanted.streams.size(); ++i) {
+      const std::string& key = wanted.streams[i];
       std::string_view text;
+      StartAt start = wanted.start;
+      if (!wanted.resume_after.empty()) {
+        connection.begin("XINFO")("STREAM")(key);
+        connection.end();
+        Result<ReplyReader> told = connection.ask(soon());
+        if (!told) {
+          return std::move(told).error();
+        }
+        detail::RedisStreamEver ever;  // none where there is no stream; what is no stream is said below
+        if (!told->error(text) && !detail::read_stream(*told, ever)) {
+          return connection.misshapen("XINFO STREAM");
+        }
+        start = {wanted.resume_after[i] <= ever.last ? wanted.resume_after[i] : EntryId{}};
+      }
       RedisCommand& command = connection.begin("XGROUP")("CREATE")(key)(wanted.group);
-      wanted.start.newest ? command("$") : command(wanted.start.after);
+      start.newest ? command("$") : command(start.after);
       command("MKSTREAM");
       connection.end();
       Result<ReplyReader> made = connection.ask(soon());
@@ -256,10 +272,6 @@ class RedisBackend {
     }
     command("*")("data")(payload);
   }
-  static bool read_id(ReplyReader& reply, EntryId& id) {
-    std::string_view text;
-    return reply.text(text) && parse_entry_id(text, id);
-  }
 
   Status redrive_some(std::string_view stream, EntryId first, EntryId last, std::size_t max, std::vector<EntryId>& ids) {
     const std::string dlq = dlq_key(stream);
@@ -271,7 +283,7 @@ class RedisBackend {
             return false;
           }
           while (count-- > 0) {
-            if (!read_id(reply, ids.emplace_back())) {
+            if (!detail::read_id(reply, ids.emplace_back())) {
               return false;
             }
           }

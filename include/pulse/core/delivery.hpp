@@ -29,15 +29,26 @@ struct SubscribeOptions {
   std::string group = "pipeline";
   std::string consumer = "consumer-1";  ///< must differ between the members of a group, and should be the same after a restart
   StartAt start = StartAt::beginning();
+  /// Empty, or for each stream the last entry that counts as delivered to a group that does not exist yet, instead of `start`. A stream that never
+  /// had an id as great as that is another one than was meant, and is read from its beginning.
+  std::vector<EntryId> resume_after{};
   /// Reads the next batch while this one is handled: hides the way to the server, for up to twice `batch` entries unacknowledged. A crash
   /// then redelivers more, and entries wait longer for their handler: the check of the budget counts it. Backends within the process ignore it.
   bool prefetch = false;
+  /// Own pending entries from before come one at a time, each counted as one delivery more, and those before it are settled first: an entry whose
+  /// handler always takes the process down is then dead-lettered by a group of one, too, after as many starts as deliveries are allowed. The price is
+  /// a round trip for each of them at a start, and that a crash for another reason counts against the one entry that was being handled.
+  bool count_recoveries = false;
 };
 
-/// Errors: config, for no streams, one named twice, or an empty group or consumer.
+/// Errors: config, for no streams, one named twice, an empty group or consumer, or a `resume_after` that is not one for each stream.
 [[nodiscard]] inline Status check(const SubscribeOptions& options) {
   if (options.streams.empty() || options.group.empty() || options.consumer.empty()) {
     return Error{ErrorCode::config, "SubscribeOptions: streams, group and consumer must not be empty"};
+  }
+  if (!options.resume_after.empty() && options.resume_after.size() != options.streams.size()) {
+    return Error{ErrorCode::config, "SubscribeOptions: resume_after has " + std::to_string(options.resume_after.size()) + " ids for " +
+                                        std::to_string(options.streams.size()) + " streams"};
   }
   for (std::size_t i = 0; i < options.streams.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
@@ -103,6 +114,8 @@ struct GroupState {
   /// Entries that were trimmed before the group had read them, and so are lost to it: those that lie between what it reads now and what it
   /// read before. 0 again once it has caught up.
   std::uint64_t trimmed_unread = 0;
+  /// Every entry up to this id was delivered to the group and is settled, whoever had it: a group that is made anew after it misses nothing.
+  EntryId acked_up_to{};
 };
 
 /// Whether the transport works. `ready` is false while it cannot take or give entries.

@@ -21,6 +21,10 @@ struct EntryId {
   [[nodiscard]] static constexpr EntryId max() noexcept { return {std::numeric_limits<std::uint64_t>::max(), std::numeric_limits<std::uint64_t>::max()}; }
   /// The smallest id after this one. Requires: not max().
   [[nodiscard]] constexpr EntryId next() const noexcept { return seq == std::numeric_limits<std::uint64_t>::max() ? EntryId{ms + 1, 0} : EntryId{ms, seq + 1}; }
+  /// The greatest id before this one. Requires: not min().
+  [[nodiscard]] constexpr EntryId previous() const noexcept {
+    return seq == 0 ? EntryId{ms - 1, std::numeric_limits<std::uint64_t>::max()} : EntryId{ms, seq - 1};
+  }
 };
 
 namespace detail {

@@ -102,6 +102,8 @@ inline constexpr CounterFamily<"pulse_lease_lost_total", "Deliveries another con
 inline constexpr GaugeFamily<"pulse_pending", "Entries delivered and not settled, of the group", StreamLabel> pending{};
 inline constexpr GaugeFamily<"pulse_undelivered", "Entries of the stream that no member of the group was given yet", StreamLabel> undelivered{};
 inline constexpr GaugeFamily<"pulse_dlq_depth", "Entries in the dead letter stream", StreamLabel> dlq_depth{};
+inline constexpr CounterFamily<"pulse_trimmed_unread_total", "Entries trimmed before the group had read them, as far as seen", StreamLabel> trimmed_unread{};
+inline constexpr CounterFamily<"pulse_unmatched_acks_total", "Acks of entries that were not pending any more"> unmatched_acks{};
 inline constexpr GaugeFamily<"pulse_dedup_size", "Idempotency keys remembered"> dedup_size{};
 inline constexpr CounterFamily<"pulse_reconnects_total", "Connections made anew after a failure"> reconnects{};
 inline constexpr CounterFamily<"pulse_backend_errors_total", "Calls to the backend that failed"> backend_errors{};
@@ -113,8 +115,9 @@ inline constexpr GaugeFamily<"pipeline_backpressure_state", "0 ok, 1 soft, 2 har
 inline constexpr GaugeFamily<"pipeline_feedback_queue_depth", "Queue size as last reported", SourceLabel> queue_depth{};
 
 /// All of them, in the order in which they are exposed.
-inline constexpr auto all = detail::families(consume, publish, lag_ms, handler_time, schema_warnings, claimed, vanished, lease_lost, pending, undelivered,
-                                             dlq_depth, dedup_size, reconnects, backend_errors, started, progress, rate_scale, backpressure_state, queue_depth);
+inline constexpr auto all =
+    detail::families(consume, publish, lag_ms, handler_time, schema_warnings, claimed, vanished, lease_lost, pending, undelivered, dlq_depth, trimmed_unread,
+                     unmatched_acks, dedup_size, reconnects, backend_errors, started, progress, rate_scale, backpressure_state, queue_depth);
 
 }  // namespace family
 

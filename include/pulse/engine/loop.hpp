@@ -18,6 +18,10 @@ enum class GroupLost : std::uint8_t {
   fail,                   ///< stop with an error: somebody must look
   recreate_at_beginning,  ///< what is left in the stream is delivered again; dedup absorbs what its window knows
   recreate_at_end,        ///< what was published meanwhile is skipped
+  /// Up to where the whole group had settled everything when this consumer looked last, once per round of claiming: nothing is skipped, and what came
+  /// after is delivered again, up to a claim_interval of events and whatever is behind the oldest one that was pending. At the beginning where
+  /// it has not looked yet, or where the stream is another one than it was.
+  recreate_at_last_acked,
 };
 
 /// The most deliveries a batch may have.

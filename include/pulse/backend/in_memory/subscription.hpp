@@ -47,9 +47,13 @@ class InMemorySubscription {
 
   /// Requires: the backend's lock is held.
   InMemorySubscription(State& state, const SubscribeOptions& options) : state_(&state), shared_(std::make_unique<Shared>()) {
-    for (const std::string& key : options.streams) {
-      Stream& stream = state.stream(key);
-      (void)stream.create_group(options.group, options.start.newest ? stream.last_id() : options.start.after);
+    for (std::size_t i = 0; i < options.streams.size(); ++i) {
+      Stream& stream = state.stream(options.streams[i]);
+      EntryId after = options.start.newest ? stream.last_id() : options.start.after;
+      if (!options.resume_after.empty()) {
+        after = options.resume_after[i] <= stream.last_id() ? options.resume_after[i] : EntryId{};
+      }
+      (void)stream.create_group(options.group, after);
       auto& group = *stream.find_group(options.group);
       const std::uint32_t consumer = group.consumer(options.consumer);
       std::uint64_t history_end = group.next;
@@ -59,6 +63,7 @@ class InMemorySubscription {
       });
       members_.push_back({&stream, &group, consumer, group.list.begin(), history_end, 0, RetrySchedule{state.options.max_retries}});
     }
+    careful_ = options.count_recoveries;
     group_ = options.group;
     consumer_ = options.consumer;
   }
@@ -70,6 +75,7 @@ class InMemorySubscription {
     SteadyTime now = coarse_steady(state_->clock);
     SteadyTime deadline = now;
     bool waits = wait.count() > 0;
+    careful_ = careful_ && std::any_of(members_.begin(), members_.end(), [](const Member& member) { return member.history < member.history_end; });
     while (true) {
       // Streams take turns at being first, or a busy one would starve the others.
       for (std::size_t i = 0; i < members_.size(); ++i) {
@@ -128,7 +134,7 @@ class InMemorySubscription {
       const SteadyTime now = settlement.retries.empty() ? SteadyTime{} : state_->clock.steady();
       for (const RetryItem& retry : settlement.retries) {
         Member& member = members_[batch_[retry.index].stream_];
-        if (detail::PendingRecord* record = owned(member, retry.index)) {
+        if (detail::PendingRecord* record = owned(member, retry.index); record != nullptr && !record->scheduled) {
           record->due_ns = nanoseconds(now + retry.delay);
           record->count -= retry.counts ? 0 : 1;  // the next delivery raises it again
           record->scheduled = member.retries.add(now + retry.delay, batch_[retry.index].position_);
@@ -188,6 +194,10 @@ class InMemorySubscription {
     state.lag_known = state.length == member.stream->end() - member.stream->begin();  // entries deleted in between leave it unknown, as on Redis
     state.dead_letters = member.stream->dead_letters.size();
     state.trimmed_unread = std::max(member.group->next, member.stream->begin()) - member.group->next;
+    state.acked_up_to = member.group->last_delivered;
+    if (const std::uint64_t oldest = member.group->next_pending(member.group->list.begin()); oldest < member.group->list.end()) {
+      state.acked_up_to = std::min(state.acked_up_to, member.stream->id_of(*member.group, oldest).previous());
+    }
     return state;
   }
 
@@ -240,8 +250,11 @@ class InMemorySubscription {
     Stream& stream = *member.stream;
     const std::int64_t now_ns = nanoseconds(now);
     Sink out = sink(index, vanished);
+    if (careful_) {
+      max = std::min<std::size_t>(max, 1);  // alone: whatever follows it has not been tried
+    }
     while (member.history < member.history_end && batch_.size() < max) {  // a schedule ended with the subscription that kept it
-      member.history = stream.read_history(*member.group, member.consumer, member.history, member.history_end, max - batch_.size(), now_ns, false, out);
+      member.history = stream.read_history(*member.group, member.consumer, member.history, member.history_end, max - batch_.size(), now_ns, careful_, out);
     }
     while (batch_.size() < max && member.retries.due(now)) {
       const std::uint64_t position = member.retries.take();
@@ -283,6 +296,7 @@ class InMemorySubscription {
   std::string group_;
   std::string consumer_;
   std::size_t turn_ = 0;
+  bool careful_ = false;  ///< SubscribeOptions::count_recoveries, until all from before has come
 };
 
 }  // namespace pulse::inline v0_1

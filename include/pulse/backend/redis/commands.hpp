@@ -74,7 +74,9 @@ class RedisCommands {
         return down(std::move(reply).error());
       }
       if (Status taken = take(what, *reply, read); !taken) {
-        connection_.close();  // the replies that follow are nobody's
+        if (i + 1 < count) {
+          connection_.close();  // the replies that follow are nobody's
+        }
         return taken;
       }
     }

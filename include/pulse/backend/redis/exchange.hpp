@@ -33,6 +33,7 @@ class RedisExchange {
       : options_(options),
         group_(wanted.group),
         consumer_(wanted.consumer),
+        careful_(wanted.count_recoveries),
         inbox_(wanted.streams, options.max_retries),
         status_(std::move(status)),
         main_(std::move(main)) {}
@@ -79,13 +80,16 @@ class RedisExchange {
     ++reads_;
   }
 
-  /// A page of what was pending before, of each stream that may have some.
+  /// A page of what was pending before, of each stream that may have some; one entry in all where it is counted.
   void ask_history(std::size_t count) {
     for (std::uint32_t i = 0; i < inbox_.streams().size(); ++i) {
       if (inbox_.streams()[i].recovering) {
-        page_ = bounded(count);
-        script(RedisScript::recover, i)(inbox_.streams()[i].recover_after)(page_);
+        page_ = bounded(careful_ ? 1 : count);
+        script(RedisScript::recover, i)(inbox_.streams()[i].recover_after)(page_)(std::uint64_t{careful_ ? 1U : 0U});
         end(Kind::history, i);
+        if (careful_) {
+          return;
+        }
       }
     }
   }
@@ -274,6 +278,7 @@ class RedisExchange {
         went_well();
         stream.recovering = rows >= page_ && last != EntryId::max();
         stream.recover_after = stream.recovering ? last.next() : EntryId{};
+        careful_ = careful_ && inbox_.recovering();  // after a lost connection, later, the process has not died
         return true;
       case Kind::retaken: return inbox_.rows(reader, due.stream, false, last, rows);
       case Kind::claimed: {
@@ -294,6 +299,7 @@ class RedisExchange {
   const RedisOptions options_;
   const std::string group_;
   const std::string consumer_;
+  bool careful_;  ///< SubscribeOptions::count_recoveries, until all from before has come
   RedisInbox inbox_;
   std::shared_ptr<RedisStatus> status_;
   std::unique_ptr<Connection> main_;

@@ -125,6 +125,10 @@ class RedisInbox {
   [[nodiscard]] std::vector<RedisDelivery>& ready() noexcept { return ready_; }
   [[nodiscard]] std::vector<RedisStream>& streams() noexcept { return streams_; }
   [[nodiscard]] const std::vector<RedisKeys>& keys() const noexcept { return keys_; }
+  /// Whether any of them is recovering.
+  [[nodiscard]] bool recovering() const noexcept {
+    return std::any_of(streams_.begin(), streams_.end(), [](const RedisStream& stream) { return stream.recovering; });
+  }
   /// Forgets what lies behind the first `count` deliveries.
   void cut(std::size_t count) noexcept { ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(std::min(count, ready_.size())), ready_.end()); }
   void clear() noexcept {

@@ -86,13 +86,13 @@ class RedisSubscription {
     }
     begin_ = end_ = left_ = std::min(left_, ready().size());
     exchange_->ask_settlement();
-    if (recovering()) {
+    if (inbox().recovering()) {
       exchange_->ask_history(share(max));  // its own come first, are not counted again, and wait for the next receive
     }
     if (Status all = take_all(soon()); !all) {
       return std::move(all).error();
     }
-    if (recovering()) {
+    if (inbox().recovering()) {
       return Batch<delivery_type>{{}, inbox().take_vanished(), true};
     }
     claimed_ = true;
@@ -116,7 +116,12 @@ class RedisSubscription {
     }
     if (!settlement.retries.empty()) {
       const SteadyTime now = clock_.steady();
+      retried_.resize(end_ - begin_);
       for (const RetryItem& retry : settlement.retries) {  // beyond the bound it stays pending all the same, and is claimed when it has idled
+        if (retried_[retry.index]) {
+          continue;  // said again
+        }
+        retried_[retry.index] = true;
         const delivery_type& delivery = ready()[begin_ + retry.index];
         (void)inbox().streams()[delivery.stream()].retries.add(now + retry.delay, {delivery.id(), retry.counts});
       }
@@ -192,9 +197,6 @@ class RedisSubscription {
   }
   /// Redis counts for each stream.
   std::size_t share(std::size_t max) noexcept { return std::max<std::size_t>(1, max / inbox().keys().size()); }
-  bool recovering() noexcept {
-    return std::any_of(inbox().streams().begin(), inbox().streams().end(), [](const auto& stream) { return stream.recovering; });
-  }
 
   /// The batch before is over: its memory is free unless something that nobody was given yet lies there too.
   void start_batch() {
@@ -207,6 +209,7 @@ class RedisSubscription {
     }
     begin_ = end_ = left_;
     settled_ = 0;
+    retried_.clear();
     ahead_ = false;
   }
 
@@ -228,7 +231,7 @@ class RedisSubscription {
     const bool under_way = exchange_->reads() > 0;
     const std::size_t before = exchange_->expected();
     exchange_->ask_settlement();
-    if (recovering()) {
+    if (inbox().recovering()) {
       exchange_->ask_history(share(max));
       return {false, 0};
     }
@@ -275,7 +278,8 @@ class RedisSubscription {
   std::size_t left_ = 0;   ///< the first delivery that nobody was given
   std::size_t begin_ = 0;  ///< of the batch
   std::size_t end_ = 0;
-  std::size_t settled_ = 0;  ///< of the batch
+  std::size_t settled_ = 0;    ///< of the batch
+  std::vector<bool> retried_;  ///< of the batch, where any was
 };
 
 }  // namespace pulse::inline v0_1

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+
+#include "pulse/core/delivery.hpp"
+#include "pulse/core/entry_id.hpp"
+#include "pulse/core/redis_reply.hpp"
+
+/// What XINFO and XPENDING tell of a stream and its groups. Each returns false where the reply has not the form that it should have.
+namespace pulse::inline v0_1::detail {
+
+inline bool read_count(ReplyReader& reader, std::uint64_t& out) noexcept {
+  std::int64_t number = 0;
+  if (!reader.integer(number) || number < 0) {
+    return false;
+  }
+  out = static_cast<std::uint64_t>(number);
+  return true;
+}
+
+inline bool read_id(ReplyReader& reader, EntryId& out) noexcept {
+  std::string_view text;
+  return reader.text(text) && parse_entry_id(text, out);
+}
+
+/// Calls `field(name, reader)` for each name of a map's reply; it reads the value and says so, or the value is passed over.
+template <class Field>
+bool read_fields(ReplyReader& reader, Field field) {
+  std::uint32_t words = 0;
+  std::string_view name;
+  if (!reader.array(words)) {
+    return false;
+  }
+  for (std::uint32_t i = 0; i + 1 < words; i += 2) {
+    if (!reader.text(name)) {
+      return false;
+    }
+    if (!field(name, reader)) {
+      reader.skip();
+    }
+  }
+  return true;
+}
+
+struct RedisStreamEver {
+  std::uint64_t added = 0;   ///< entries that the stream ever had; 0 where the server (6.2) does not tell
+  std::uint64_t length = 0;  ///< of them, those that are there, at the same moment
+  EntryId last;              ///< the greatest id ever
+};
+
+/// XINFO STREAM.
+inline bool read_stream(ReplyReader& reader, RedisStreamEver& ever) {
+  return read_fields(reader, [&](std::string_view field, ReplyReader& value) {
+    if (field == "entries-added") {
+      return read_count(value, ever.added);
+    }
+    if (field == "length") {
+      return read_count(value, ever.length);
+    }
+    return field == "last-generated-id" && read_id(value, ever.last);
+  });
+}
+
+/// XINFO GROUPS. `there`: the group was found.
+inline bool read_group(ReplyReader& reader, std::string_view group, const RedisStreamEver& ever, GroupState& state, bool& there) {
+  std::uint32_t groups = 0;
+  if (!reader.array(groups)) {
+    return false;
+  }
+  for (; groups > 0; --groups) {
+    GroupState found = state;
+    std::string_view name;
+    std::uint64_t entries_read = 0;
+    EntryId last;
+    bool read_known = false;
+    found.lag_known = false;
+    if (!read_fields(reader, [&](std::string_view field, ReplyReader& value) {
+          if (field == "name") {
+            return value.text(name);
+          }
+          if (field == "pending") {
+            return read_count(value, found.pending);
+          }
+          if (field == "entries-read") {
+            return read_known = read_count(value, entries_read);
+          }
+          if (field == "last-delivered-id") {
+            return read_id(value, last);
+          }
+          return field == "lag" && (found.lag_known = read_count(value, found.lag));
+        })) {
+      return false;
+    }
+    if (name == group) {
+      if (last == ever.last) {  // the server's own count is off for good once entries were trimmed unread
+        found.lag = 0;
+        found.lag_known = true;
+      } else if (const std::uint64_t gone = ever.added - std::min(ever.added, ever.length); read_known && gone > entries_read) {
+        found.trimmed_unread = gone - entries_read;
+        found.lag = std::min(found.lag, ever.length);  // the server still counts those that are gone
+      }
+      found.acked_up_to = last;
+      state = found;
+      there = true;
+    }
+  }
+  return true;
+}
+
+/// XPENDING without a range, asked after XINFO GROUPS: what the group had read by then, up to the oldest that is pending, is settled.
+inline bool read_oldest_pending(ReplyReader& reader, GroupState& state) {
+  std::uint32_t parts = 0;
+  std::uint64_t pending = 0;
+  EntryId oldest;
+  if (!reader.array(parts) || parts != 4 || !read_count(reader, pending)) {
+    return false;
+  }
+  if (pending > 0) {
+    if (!read_id(reader, oldest)) {
+      return false;
+    }
+    state.acked_up_to = oldest == EntryId::min() ? EntryId{} : std::min(state.acked_up_to, oldest.previous());
+  }
+  return true;
+}
+
+}  // namespace pulse::inline v0_1::detail
