@@ -54,6 +54,7 @@ struct Command {
   std::optional<std::uint32_t> retry_count{};
   bool just_id = false;
   bool force = false;
+  bool counted = false;  ///< recover
 };
 
 using Sequence = std::vector<Command>;
@@ -123,7 +124,8 @@ inline std::vector<std::vector<std::string>> words(const Command& c) {
       }
       return {line};
     }
-    case Kind::recover: return {{"EVAL", std::string(script(pulse::detail::RedisScript::recover)), "1", s, group, consumer, id, number(c.count)}};
+    case Kind::recover:
+      return {{"EVAL", std::string(script(pulse::detail::RedisScript::recover)), "1", s, group, consumer, id, number(c.count), c.counted ? "1" : "0"}};
     case Kind::trim: return {{"XTRIM", s, "MAXLEN", number(c.count)}};
     case Kind::trim_before: return {{"XTRIM", s, "MINID", id}};
     case Kind::remove: return {with_ids({"XDEL", s})};

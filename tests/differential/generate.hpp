@@ -64,6 +64,7 @@ class Generator {
       case Kind::recover:
         c.count = one_in(4) ? 50 : 1 + below(5);
         c.ids = {one_in(2) ? EntryId{} : id()};
+        c.counted = kind == Kind::recover && one_in(3);
         break;
       case Kind::ack:
       case Kind::fenced_ack:

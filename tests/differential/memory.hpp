@@ -145,7 +145,7 @@ class Memory {
         }
         Rows rows{stream_, group};
         rows.with_count = rows.gone_in_line = true;
-        (void)stream_.read_history(group, known->second, stream_.position(group, c.ids[0]), ~std::uint64_t{0}, c.count, now(), false, rows);
+        (void)stream_.read_history(group, known->second, stream_.position(group, c.ids[0]), ~std::uint64_t{0}, c.count, now(), c.counted, rows);
         for (const std::uint64_t position : rows.gone_positions) {
           (void)group.acknowledge(position);
         }
