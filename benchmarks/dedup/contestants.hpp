@@ -11,9 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include <pulse/dedup/cuckoo.hpp>
 #include <pulse/dedup/fifo_window.hpp>
 #include <pulse/dedup/journaled.hpp>
 #include <pulse/dedup/lru_window.hpp>
+#include <pulse/dedup/rotating_bloom.hpp>
 #include <pulse/dedup/seen_set.hpp>
 #include <pulse/dedup/sharded.hpp>
 #include <pulse/dedup/ttl_window.hpp>
@@ -63,6 +65,15 @@ inline std::vector<Contestant> strategies(Scratch& scratch) {
     return *std::move(made);
   }));
   list.push_back(strategy("SeenSet", [](std::size_t) { return pulse::SeenSet{}; }, 1'000'000));
+  return list;
+}
+
+/// Those that are not exact: fewer bytes an id, and now and then a new one is taken for known.
+inline std::vector<Contestant> filters() {
+  std::vector<Contestant> list;
+  list.push_back(strategy("Cuckoo", [](std::size_t window) { return pulse::Cuckoo{window}; }));
+  list.push_back(strategy("RotatingBloom, 1 in 100", [](std::size_t window) { return pulse::RotatingBloom{window, {.false_rate = 0.01}}; }));
+  list.push_back(strategy("RotatingBloom, 1 in 10,000", [](std::size_t window) { return pulse::RotatingBloom{window, {.false_rate = 0.0001}}; }));
   return list;
 }
 

@@ -135,7 +135,7 @@ class Round {
 inline void windows(Results& out, std::size_t window, const Effort& effort) {
   Scratch scratch;
   Round round{"windows", "", window, {}};
-  for (const auto& list : {strategies(scratch), peers()}) {
+  for (const auto& list : {strategies(scratch), filters(), peers()}) {
     for (const Contestant& one : list) {
       round.add(one);
     }
@@ -148,7 +148,7 @@ inline void windows(Results& out, std::size_t window, const Effort& effort) {
 inline void redelivery(Results& out, std::size_t window, unsigned percent, const char* late, std::size_t distance, const Effort& effort) {
   Scratch scratch;
   Round round{"redelivery", std::to_string(percent) + " % redelivered, up to " + late + " late", window, {percent, distance}};
-  for (const auto& list : {strategies(scratch), peers()}) {
+  for (const auto& list : {strategies(scratch), filters(), peers()}) {
     for (const Contestant& one : list) {
       if (one.name != "SeenSet") {
         round.add(one);

@@ -8,9 +8,11 @@
 
 #include "../counting_new.hpp"
 #include "pulse/dedup/conformance.hpp"
+#include "pulse/dedup/cuckoo.hpp"
 #include "pulse/dedup/fifo_window.hpp"
 #include "pulse/dedup/lru_window.hpp"
 #include "pulse/dedup/no_dedup.hpp"
+#include "pulse/dedup/rotating_bloom.hpp"
 #include "pulse/dedup/seen_set.hpp"
 #include "pulse/dedup/ttl_window.hpp"
 #include "pulse/dedup/watermark.hpp"
@@ -317,4 +319,15 @@ TEST_CASE("a FifoWindow takes 24 bytes an id, and nothing after construction") {
   CHECK(window.size() <= 100'000);
   CHECK_THROWS_AS(pulse::FifoWindow{0}, std::invalid_argument);
   CHECK_THROWS_AS(pulse::FifoWindow{pulse::FifoWindow::max_capacity + 1}, std::invalid_argument);
+}
+
+// guarantee 9
+TEST_CASE_TEMPLATE("a filter allocates nothing after construction", D, pulse::RotatingBloom, pulse::Cuckoo) {
+  D filter{1000};
+  const long before = allocations;
+  for (std::uint64_t n = 0; n < 10'000; ++n) {
+    (void)filter.claim(id(n));
+    (n % 7 == 0) ? filter.release(id(n)) : filter.commit(id(n));
+  }
+  CHECK(allocations == before);
 }

@@ -63,8 +63,8 @@ inline __m128i four_lanes(const IndexBucket& bucket, std::size_t which) noexcept
 inline __m128i all_lanes(std::uint32_t value) noexcept { return _mm_set1_epi32(static_cast<int>(value)); }
 #endif
 
-/// The ways, as bits, whose entries are `wanted` where `mask` has ones.
-inline std::uint32_t matching_ways(const IndexBucket& bucket, std::uint32_t mask, std::uint32_t wanted) noexcept {
+/// The entries, as bits, that are `wanted` where `mask` has ones.
+inline std::uint32_t matching_lanes(const IndexBucket& bucket, std::uint32_t mask, std::uint32_t wanted) noexcept {
 #if defined(__SSE2__)
   const __m128i masks = all_lanes(mask);
   const __m128i all = all_lanes(wanted);
@@ -72,13 +72,38 @@ inline std::uint32_t matching_ways(const IndexBucket& bucket, std::uint32_t mask
   for (std::size_t i = 0; i < 4; ++i) {
     match[i] = _mm_cmpeq_epi32(_mm_and_si128(four_lanes(bucket, i), masks), all);
   }
-  return lane_bits(match) & IndexBucket::all_ways;
+  return lane_bits(match);
 #else
   std::uint32_t match = 0;
-  for (std::uint32_t way = 0; way < IndexBucket::ways; ++way) {
-    match |= static_cast<std::uint32_t>((bucket.entries[way] & mask) == wanted) << way;
+  for (std::uint32_t lane = 0; lane < IndexBucket::ways + 1; ++lane) {
+    match |= static_cast<std::uint32_t>((bucket.entries[lane] & mask) == wanted) << lane;
   }
   return match;
+#endif
+}
+/// The same without the mark.
+inline std::uint32_t matching_ways(const IndexBucket& bucket, std::uint32_t mask, std::uint32_t wanted) noexcept {
+  return matching_lanes(bucket, mask, wanted) & IndexBucket::all_ways;
+}
+
+/// The entries, as bits, that are `distance` or more below `top`, the numbers going round.
+inline std::uint32_t lanes_from(const IndexBucket& bucket, std::uint32_t top, std::uint32_t distance) noexcept {
+#if defined(__SSE2__)
+  // Signed comparison is all there is: both sides are moved down by half the range.
+  constexpr std::uint32_t half = 0x80000000;
+  const __m128i tops = all_lanes(top - half);
+  const __m128i limit = all_lanes((distance - half) - 1);
+  __m128i far[4];
+  for (std::size_t i = 0; i < 4; ++i) {
+    far[i] = _mm_cmpgt_epi32(_mm_sub_epi32(tops, four_lanes(bucket, i)), limit);
+  }
+  return lane_bits(far);
+#else
+  std::uint32_t far = 0;
+  for (std::uint32_t lane = 0; lane < IndexBucket::ways + 1; ++lane) {
+    far |= static_cast<std::uint32_t>(top - bucket.entries[lane] >= distance) << lane;
+  }
+  return far;
 #endif
 }
 

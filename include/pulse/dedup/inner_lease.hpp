@@ -45,6 +45,17 @@ Claim claim_inner(S& dedup, EventId id, inner_lease<S>& lease) {
   }
 }
 
+/// A strategy tells its leases apart from the rest by a claim alone.
+template <Dedup S>
+[[nodiscard]] bool is_leased(S& dedup, EventId id) {
+  inner_lease<S> lease{};
+  const Claim answer = claim_inner(dedup, id, lease);
+  if (answer == Claim::fresh) {
+    dedup.release(lease);
+  }
+  return answer == Claim::leased;
+}
+
 /// A batch, in whichever way S takes one. `leases` are as many as ids.
 template <Dedup S>
 void claim_inner(S& dedup, std::span<const EventId> ids, std::span<Claim> claims, std::span<inner_lease<S>> leases) {

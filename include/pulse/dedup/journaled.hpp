@@ -113,14 +113,14 @@ class Journaled : public detail::Wraps<S> {
     --leased_;
   }
   void commit(EventId id) {
-    if (is_leased(id)) {
+    if (detail::is_leased(inner_, id)) {
       journal_.append(id);
       inner_.commit(id);
       --leased_;
     }
   }
   void release(EventId id) {
-    if (is_leased(id)) {
+    if (detail::is_leased(inner_, id)) {
       inner_.release(id);
       --leased_;
     }
@@ -146,16 +146,6 @@ class Journaled : public detail::Wraps<S> {
   [[nodiscard]] const S& inner() const noexcept { return inner_; }
 
  private:
-  /// A strategy tells its leases apart from the rest by a claim alone.
-  [[nodiscard]] bool is_leased(EventId id) {
-    detail::inner_lease<S> lease{};
-    const Claim answer = detail::claim_inner(inner_, id, lease);
-    if (answer == Claim::fresh) {
-      inner_.release(lease);
-    }
-    return answer == Claim::leased;
-  }
-
   S inner_;
   Journal journal_;
   std::uint64_t leased_ = 0;

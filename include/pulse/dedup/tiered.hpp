@@ -19,6 +19,9 @@ template <class D>
 concept DedupClaimNew = requires(D& dedup, EventId id, detail::inner_lease<D>& lease) {
   { dedup.claim_new(id, lease) } -> std::same_as<Claim>;
 };
+/// A filter that can be told that an id is done, whatever it thinks of it.
+template <class D>
+concept DedupRemember = requires(D& dedup, EventId id) { dedup.remember(id); };
 }  // namespace requirement
 
 /// A filter in front of an exact strategy, which decides: whatever the filter takes for known is asked of the exact one, so that no new event
@@ -26,12 +29,14 @@ concept DedupClaimNew = requires(D& dedup, EventId id, detail::inner_lease<D>& l
 ///
 /// It pays where the exact strategy is slow to ask - a database, a file - and has `claim_new(id, lease)`, which is called where the filter
 /// knows that the id is new: `Claim::fresh`, or `unavailable`. Then the filter has to remember at least as long as the exact strategy: a filter that
-/// has forgotten makes a duplicate pass as new. Without `claim_new` the exact strategy is asked about every id.
+/// has forgotten makes a duplicate pass as new. One that is not exact needs `remember(id)` for that, which is called when an id is done that it had taken
+/// for known, or had no room to lease: what it never learned it cannot remember. Without `claim_new` the exact strategy is asked about every id.
 ///
-/// Complexity: both. Thread safety: one thread.
+/// Complexity: both; `commit(id)` searches once more where a filter learns. Thread safety: one thread.
 template <Dedup Filter, Dedup Exact>
 class Tiered {
   static constexpr bool spares = requirement::DedupClaimNew<Exact>;
+  static constexpr bool learns = spares && requirement::DedupRemember<Filter>;
 
  public:
   static constexpr bool exact = Exact::exact;
@@ -41,6 +46,7 @@ class Tiered {
   struct lease_type {
     detail::inner_lease<Filter> filter{};
     detail::inner_lease<Exact> exact{};
+    EventId id{};  ///< for a filter that learns
     bool in_filter = false;
   };
 
@@ -69,6 +75,7 @@ class Tiered {
   }
   Claim claim(EventId id, lease_type& lease) {
     const Claim filtered = detail::claim_inner(filter_, id, lease.filter);
+    lease.id = id;
     lease.in_filter = filtered == Claim::fresh;
     if constexpr (spares) {
       if (lease.in_filter) {
@@ -95,7 +102,7 @@ class Tiered {
         detail::claim_inner(filter_, ids.subspan(from, count), std::span{filtered, count}, std::span{filter_leases, count});
         detail::claim_inner(exact_, ids.subspan(from, count), claims.subspan(from, count), std::span{exact_leases, count});
         for (std::size_t i = 0; i < count; ++i) {
-          const lease_type lease{filter_leases[i], exact_leases[i], filtered[i] == Claim::fresh};
+          const lease_type lease{filter_leases[i], exact_leases[i], ids[from + i], filtered[i] == Claim::fresh};
           (void)settled(claims[from + i], lease);
           if (!leases.empty()) {
             leases[from + i] = lease;
@@ -109,6 +116,8 @@ class Tiered {
     exact_.commit(lease.exact);
     if (lease.in_filter) {
       filter_.commit(lease.filter);
+    } else if constexpr (learns) {
+      filter_.remember(lease.id);
     }
   }
   void release(const lease_type& lease) {
@@ -118,8 +127,15 @@ class Tiered {
     }
   }
   void commit(EventId id) {
-    exact_.commit(id);
-    filter_.commit(id);
+    if constexpr (learns) {
+      if (detail::is_leased(exact_, id)) {
+        exact_.commit(id);
+        filter_.remember(id);
+      }
+    } else {
+      exact_.commit(id);
+      filter_.commit(id);
+    }
   }
   void release(EventId id) {
     exact_.release(id);
