@@ -84,7 +84,7 @@ template <class C, class Payload, class Effects>
   SeenSet seen;
   const auto before = effects();
   Consumer<testing::FaultyBackend<Bus>&, SeenSet&, NoMetrics&, C&, detail::OnManualClock> consumer{faulty, seen, metrics, controller, options, clock};
-  auto probe = bus.subscribe(SubscribeOptions{options.subscribe.streams, options.subscribe.group, "probe", StartAt::beginning(), false});
+  auto probe = bus.subscribe(SubscribeOptions{.streams = options.subscribe.streams, .group = options.subscribe.group, .consumer = "probe"});
   for (std::size_t polls = 0; polls < 1000 + 100 * envelopes.size(); ++polls) {
     const Result<PollReport> report = consumer.poll();
     clock.advance(report ? std::max(report->pause, std::chrono::milliseconds{1}) : std::chrono::milliseconds{100});
