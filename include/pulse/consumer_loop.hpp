@@ -116,9 +116,7 @@ class ConsumerOf {
           return failed(batch.error());
         }
         loop_.claimed(batch->deliveries.size(), batch->more, now);
-        for (const delivery& taken : batch->deliveries) {
-          metrics_.add(family::claimed, 1, streams_[taken.stream()].slot);
-        }
+        count_claimed(batch->deliveries, streams_, metrics_);
         watch_.look(backend_, *subscription_, streams_, metrics_, options_.loop.group_lost == engine::GroupLost::recreate_at_last_acked);
         return process(*batch, report);
       }
@@ -144,37 +142,38 @@ class ConsumerOf {
     return report;
   }
 
+  /// For hosts that wait for many things at once, on the thread that polls: makes `ready` readable once a poll is worth while. Returns within what time one
+  /// is due in any case. Nothing waits but a connection that has to be made. `ready` is this consumer's alone and outlives it. Errors: as poll.
+  template <class Ready = Readiness>
+    requires ArmingSubscription<subscription>
+  Result<std::chrono::milliseconds> arm(Ready& ready) {
+    if (Status started = start(); !started) {
+      return std::move(started).error();
+    }
+    ready.clear();  // before the look at stop_: who stops rings after it
+    if (stop_.load(std::memory_order_acquire)) {
+      return std::chrono::milliseconds{0};
+    }
+    auto armed = arm_until(!ledger_.empty() || holds(held_), loop_.peek(clock_.steady()), *subscription_, options_.loop.batch, ready);
+    return armed ? std::move(armed) : pause_of(failed(armed.error()));
+  }
+
   /// Consumes until the token or `stop` says so; then finishes the running handler, settles, and leaves the rest pending.
   /// Returns within drain_deadline of the stop plus what is left of the running handler. Errors: as poll.
   template <StopTokenLike Token = StopToken>
   Status run(const Token& token = {}) {
-    const auto wake = on_stop(token, [this] { stop(); });
-    const auto slice = std::is_same_v<Token, StopToken> ? options_.loop.wait : std::min(options_.loop.wait, std::chrono::milliseconds{50});
-    while (true) {
-      if (token.stop_requested()) {
-        stop_.store(true, std::memory_order_release);
-        processor_.attention().store(true, std::memory_order_release);
+    const auto rest = [this](std::chrono::milliseconds pause) {
+      if (std::unique_lock lock{mutex_}; !stop_.load(std::memory_order_relaxed)) {
+        clock_.wait_until(wake_, lock, clock_.steady() + pause);
       }
-      Result<PollReport> report = poll(slice);
-      if (!report) {
-        return std::move(report).error();
-      }
-      if (report->stopped) {
-        return {};
-      }
-      if (report->pause.count() > 0) {
-        if (std::unique_lock lock{mutex_}; !stop_.load(std::memory_order_relaxed)) {
-          clock_.wait_until(wake_, lock, clock_.steady() + std::min(report->pause, slice));
-        }
-      }
-    }
+    };
+    return run_until(token, options_.loop.wait, [this](auto wait) { return poll(wait); }, [this] { stop(); }, [this] { raise_stop(); }, rest);
   }
 
   /// Asks the consumer to stop and wakes it. Returns at once. From any thread, a handler included.
   void stop() {
     const std::lock_guard lock{mutex_};
-    stop_.store(true, std::memory_order_release);
-    processor_.attention().store(true, std::memory_order_release);
+    raise_stop();
     if (subscription_) {
       subscription_->wake();
     }
@@ -197,6 +196,11 @@ class ConsumerOf {
   [[nodiscard]] const ConsumerOptions& options() const noexcept { return options_; }
 
  private:
+  void raise_stop() noexcept {
+    stop_.store(true, std::memory_order_release);
+    processor_.attention().store(true, std::memory_order_release);
+  }
+
   /// The loop came round: for health(), and for who watches the metrics from outside.
   void progressed(SteadyTime now) {
     vitals_.progressed(now);

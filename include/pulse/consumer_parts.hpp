@@ -147,6 +147,59 @@ void tell_time(Metrics& metrics, const Streams& streams, const Clk& clock, Famil
   }
 }
 
+/// Consumer::run: polls until it has stopped. `stop` is what a StopToken calls, `raise` what is done where the token itself is looked at.
+template <class Token, class Poll, class Stop, class Raise, class Rest>
+Status run_until(const Token& token, std::chrono::milliseconds wait, Poll poll, Stop stop, Raise raise, Rest rest) {
+  const auto wake = on_stop(token, std::move(stop));
+  const auto slice = std::is_same_v<Token, StopToken> ? wait : std::min(wait, std::chrono::milliseconds{50});
+  while (true) {
+    if (token.stop_requested()) {
+      raise();
+    }
+    Result<PollReport> report = poll(slice);
+    if (!report) {
+      return std::move(report).error();
+    }
+    if (report->stopped) {
+      return {};
+    }
+    if (report->pause.count() > 0) {
+      rest(std::min(report->pause, slice));
+    }
+  }
+}
+
+/// Whether a batch waits for its claims.
+template <class Held>
+bool holds(const Held& held) noexcept {
+  if constexpr (requires { held.has_value(); }) {
+    return held.has_value();
+  } else {
+    return false;
+  }
+}
+
+/// Consumer::arm: within what time a poll is due. `due`: at once, but for a pause that the loop keeps.
+template <class Subscription, class Ready>
+Result<std::chrono::milliseconds> arm_until(bool due, engine::Action action, Subscription& subscription, std::size_t batch, Ready& ready) {
+  if (action.step == engine::Step::receive && !due) {
+    return subscription.arm(batch, action.wait, ready);
+  }
+  return action.step == engine::Step::pause ? action.wait : std::chrono::milliseconds{0};
+}
+
+/// Of an error that passes, how long the loop rests.
+inline Result<std::chrono::milliseconds> pause_of(Result<PollReport> failed) {
+  return failed ? Result<std::chrono::milliseconds>{failed->pause} : Result<std::chrono::milliseconds>{std::move(failed).error()};
+}
+
+template <class Deliveries, class Streams, class Metrics>
+void count_claimed(const Deliveries& deliveries, const Streams& streams, Metrics& metrics) {
+  for (const auto& taken : deliveries) {
+    metrics.add(family::claimed, 1, streams[taken.stream()].slot);
+  }
+}
+
 /// What costs a question to the backend, asked once per round of claiming: gauges, and how far the group has settled everything. One thread.
 class BackendWatch {
  public:

@@ -14,6 +14,7 @@ struct SystemClock;
 class ManualClock;
 class StopSource;
 class StopToken;
+class Readiness;
 template <class Payload, class Text>
 struct Envelope;
 

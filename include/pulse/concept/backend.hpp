@@ -12,6 +12,7 @@
 
 #include "pulse/core/delivery.hpp"
 #include "pulse/core/error.hpp"
+#include "pulse/fwd.hpp"
 
 namespace pulse::inline v0_1 {
 
@@ -73,6 +74,11 @@ concept SubscriptionState = requires(S& subscription, std::size_t stream) {
   { subscription.state(stream) } -> std::same_as<Result<GroupState>>;
 };
 
+template <class S>
+concept SubscriptionArm = requires(S& subscription, std::size_t max, std::chrono::milliseconds wait, Readiness& ready) {
+  { subscription.arm(max, wait, ready) } -> std::same_as<Result<std::chrono::milliseconds>>;
+};
+
 }  // namespace requirement
 
 /// One consumer's membership in a group. Contract page: docs/reference/backend.md
@@ -106,6 +112,18 @@ template <class S>
 concept Subscription = requirement::DeliveryBasics<typename S::delivery_type> && requirement::SubscriptionReceive<S> && requirement::SubscriptionClaim<S> &&
                        requirement::SubscriptionSettle<S> && requirement::SubscriptionFlush<S> && requirement::SubscriptionExtend<S> &&
                        requirement::SubscriptionWake<S> && requirement::SubscriptionState<S> && std::move_constructible<S>;
+
+/// A subscription that a host with an event loop can wait for, beside other things.
+///
+/// | expression | returns | meaning |
+/// |---|---|---|
+/// | `s.arm(max, wait, ready)` | Result<std::chrono::milliseconds> | what `receive(max, 0)` would wait for rings, or is watched |
+///
+/// Called between two batches. `ready` becomes readable when a receive is worth while, and may without need. The time returned is at most `wait`: then a
+/// receive is due in any case, at once where it is 0. It waits for nothing but a connection that has to be made. A receive(max, 0) that follows does not
+/// wait for what has not arrived. `ready` outlives the subscription.
+template <class S>
+concept ArmingSubscription = Subscription<S> && requirement::SubscriptionArm<S>;
 
 /// A transport. Contract page: docs/reference/backend.md
 ///

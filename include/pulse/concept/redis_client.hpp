@@ -61,6 +61,13 @@ concept RedisClient =
     requirement::RedisClientMade<C> && requirement::RedisClientConnect<C> && requirement::RedisClientAppend<C> && requirement::RedisClientFlush<C> &&
     requirement::RedisClientRead<C> && requirement::RedisClientRelease<C> && requirement::RedisClientInterrupt<C> && requirement::RedisClientClose<C>;
 
+/// A client whose socket a host can wait for: `client.descriptor()` is its number, -1 where there is no connection. A reply of which nothing was read
+/// yet makes it readable; what was read ahead does not.
+template <class C>
+concept PollableRedisClient = RedisClient<C> && requires(const C& client) {
+  { client.descriptor() } -> std::same_as<int>;
+};
+
 /// Asserts each requirement of RedisClient on its own, with its message.
 template <class C>
 constexpr bool assert_redis_client() {

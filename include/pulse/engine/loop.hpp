@@ -62,6 +62,15 @@ class Loop {
   explicit Loop(const LoopOptions& options, std::uint64_t seed) noexcept : options_(options), random_(seed) {}
 
   [[nodiscard]] Action next(SteadyTime now) noexcept {
+    const Action action = peek(now);
+    if (action.step == Step::receive) {
+      just_claimed_ = false;
+    }
+    return action;
+  }
+
+  /// What `next` would say, and nothing changes.
+  [[nodiscard]] Action peek(SteadyTime now) const noexcept {
     if (state_ == State::stopped) {
       return {Step::stopped, {}};
     }
@@ -79,7 +88,6 @@ class Loop {
     if (now >= next_claim_ && !just_claimed_ && failures_ == 0) {
       return {Step::claim, {}};
     }
-    just_claimed_ = false;
     return {Step::receive, std::min(options_.wait, remaining(now, next_claim_))};
   }
 

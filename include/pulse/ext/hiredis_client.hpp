@@ -125,6 +125,7 @@ class HiredisClient {
   }
 
   void interrupt() noexcept { wire_.interrupt(); }
+  [[nodiscard]] int descriptor() const noexcept { return wire_ ? wire_.fd() : -1; }
 
   void close() noexcept {
     wire_.close();

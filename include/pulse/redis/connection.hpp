@@ -66,6 +66,11 @@ class RedisConnection {
     client_->close();
   }
   void interrupt() noexcept { client_->interrupt(); }
+  [[nodiscard]] int descriptor() const noexcept
+    requires PollableRedisClient<Client>
+  {
+    return client_->descriptor();
+  }
 
   /// A command to be filled in: words, then `end`.
   RedisCommand& begin(std::string_view name) {

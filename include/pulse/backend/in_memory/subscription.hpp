@@ -46,7 +46,7 @@ class InMemorySubscription {
   };
 
   /// Requires: the backend's lock is held.
-  InMemorySubscription(State& state, const SubscribeOptions& options) : state_(&state), shared_(std::make_unique<Shared>()) {
+  InMemorySubscription(State& state, const SubscribeOptions& options) : state_(&state), shared_(std::make_unique<Shared>(state)) {
     for (std::size_t i = 0; i < options.streams.size(); ++i) {
       Stream& stream = state.stream(options.streams[i]);
       EntryId after = options.start.newest ? stream.last_id() : options.start.after;
@@ -70,6 +70,7 @@ class InMemorySubscription {
 
   Result<Batch<delivery_type>> receive(std::size_t max, std::chrono::milliseconds wait) {
     std::unique_lock lock{state_->mutex};
+    shared_->disarm();
     std::size_t vanished = 0;
     begin_batch(max);
     SteadyTime now = coarse_steady(state_->clock);
@@ -102,6 +103,26 @@ class InMemorySubscription {
     shared_->woken = false;
     turn_ = (turn_ + 1) % members_.size();
     return Batch<delivery_type>{batch_, vanished, false};
+  }
+
+  template <class Ready>
+  Result<std::chrono::milliseconds> arm(std::size_t, std::chrono::milliseconds wait, Ready& ready) {
+    const std::lock_guard lock{state_->mutex};
+    shared_->disarm();
+    const SteadyTime now = state_->clock.steady();
+    SteadyTime until = now + wait;
+    for (const Member& member : members_) {
+      if (member.history < member.history_end || member.group->next < member.stream->end()) {
+        return std::chrono::milliseconds{0};
+      }
+      until = member.retries.next(until);
+    }
+    if (shared_->woken || until <= now) {
+      return std::chrono::milliseconds{0};
+    }
+    shared_->armed = true;
+    state_->bells.push_back({shared_.get(), &ready, [](void* bell) { static_cast<Ready*>(bell)->ring(); }});
+    return std::chrono::ceil<std::chrono::milliseconds>(until - now);
   }
 
   Result<Batch<delivery_type>> claim_stale(std::chrono::milliseconds min_idle, std::size_t max) {
@@ -180,6 +201,7 @@ class InMemorySubscription {
     {
       const std::lock_guard lock{state_->mutex};
       shared_->woken = true;
+      state_->ring();
     }
     state_->arrived.notify_all();
   }
@@ -211,9 +233,26 @@ class InMemorySubscription {
     std::uint64_t claim_cursor;
     RetrySchedule retries;
   };
-  struct Shared {
+  struct Shared {  // apart, so that a subscription can move
+    explicit Shared(State& of) noexcept : state(of) {}
+    Shared(const Shared&) = delete;
+    Shared& operator=(const Shared&) = delete;
+    ~Shared() {
+      if (armed) {
+        const std::lock_guard lock{state.mutex};
+        disarm();
+      }
+    }
+    /// Requires: the lock is held.
+    void disarm() {
+      if (std::exchange(armed, false)) [[unlikely]] {
+        std::erase_if(state.bells, [this](const detail::Bell& bell) { return bell.owner == this; });
+      }
+    }
+    State& state;
+    bool armed = false;
     bool woken = false;
-  };  // apart, so that a subscription can move
+  };
 
   static std::int64_t nanoseconds(SteadyTime time) noexcept { return time.time_since_epoch().count(); }
 

@@ -160,6 +160,19 @@ class RedisExchange {
     main_->release(replies_);
   }
   void interrupt() noexcept { main_->interrupt(); }
+  /// Takes the replies that have arrived and waits for none; as `take`. `overdue`: what is still to come is taken for lost.
+  Result<bool> take_arrived(bool overdue) {
+    if (overdue) {
+      return take(0, false, Connection::now());
+    }
+    main_->interrupt();  // heeded once there is nothing to read
+    return take(0, true);
+  }
+  [[nodiscard]] int descriptor() const noexcept
+    requires PollableRedisClient<Client>
+  {
+    return main_->descriptor();
+  }
 
   [[nodiscard]] RedisInbox& inbox() noexcept { return inbox_; }
   [[nodiscard]] RedisSettling& settling() noexcept { return settling_; }

@@ -51,6 +51,14 @@ class RedisSubscription {
     if (left_ < ready().size()) {
       return deliver(max);
     }
+    if (std::exchange(armed_, false) && wait.count() == 0 && exchange_->expected() > 0) {
+      if (Result<bool> all = exchange_->take_arrived(Connection::now() >= overdue_); !all && ready().empty()) {
+        return std::move(all).error();
+      }
+      armed_ = ready().empty() && exchange_->expected() > 0;  // what was asked for is still under way
+      woken_->store(false, std::memory_order_relaxed);
+      return deliver(max);
+    }
     const SteadyTime deadline = Connection::now() + wait;
     if (Status up = exchange_->connect(SteadyTime::max(), 0); !up) {
       return std::move(up).error();
@@ -79,8 +87,45 @@ class RedisSubscription {
     return deliver(max);
   }
 
+  /// Asks, and watches the socket for the reply. Where a part of a batch is left, or its own entries from before are to be read, a receive is due.
+  template <class Ready>
+  Result<std::chrono::milliseconds> arm(std::size_t max, std::chrono::milliseconds wait, Ready& readable)
+    requires PollableRedisClient<Client>
+  {
+    constexpr std::chrono::milliseconds now_due{0};
+    start_batch();
+    if (left_ < ready().size() || woken_->load(std::memory_order_acquire)) {
+      return now_due;
+    }
+    if (Status up = exchange_->connect(SteadyTime::max(), 0); !up) {
+      return std::move(up).error();
+    }
+    if (recovering()) {
+      return now_due;
+    }
+    if (!armed_ && exchange_->expected() > 0) {  // reads ahead: their replies may lie here already, where no socket tells
+      if (Result<bool> all = exchange_->take_arrived(false); !all && ready().empty()) {
+        return std::move(all).error();
+      }
+      if (!ready().empty()) {
+        return now_due;
+      }
+    }
+    if (!armed_ || exchange_->expected() == 0) {
+      (void)ask(max, wait);
+      overdue_ = soon() + wait;
+      if (Status written = exchange_->write(soon()); !written) {
+        return std::move(written).error();
+      }
+      armed_ = true;
+    }
+    readable.watch(exchange_->descriptor());
+    return wait;
+  }
+
   Result<Batch<delivery_type>> claim_stale(std::chrono::milliseconds min_idle, std::size_t max) {
     start_batch();
+    armed_ = false;
     if (Status up = exchange_->connect(SteadyTime::max(), 0); !up) {
       return std::move(up).error();
     }
@@ -140,6 +185,7 @@ class RedisSubscription {
 
   Status flush(std::chrono::milliseconds wait) {
     const SteadyTime deadline = Connection::now() + wait;
+    armed_ = false;
     if (exchange_->settling().empty()) {
       return {};
     }
@@ -270,6 +316,7 @@ class RedisSubscription {
   bool prefetch_;
   bool ahead_ = false;    ///< a read is under way while the batch is handled: what it brings is pending, too
   bool full_ = false;     ///< the last batch was as large as it could be: there is probably more
+  bool armed_ = false;    ///< what was asked for is waited for by the host
   bool claimed_ = false;  ///< the batch was claimed: what the next receive gives lies before it
   [[no_unique_address]] Clk clock_;
   std::unique_ptr<std::atomic<bool>> woken_;
@@ -280,6 +327,7 @@ class RedisSubscription {
   std::size_t end_ = 0;
   std::size_t settled_ = 0;    ///< of the batch
   std::vector<bool> retried_;  ///< of the batch, where any was
+  SteadyTime overdue_{};       ///< then what an armed subscription asked for is lost
 };
 
 }  // namespace pulse::inline v0_1
