@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The pages of the documentation: each is in the index once, every link leads somewhere, every diagram is as fresh as its source.
-usage: pages.py ROOT [--draw]
+"""The pages of the documentation: each is in the index once, every link leads somewhere, every diagram and every example shown is as fresh
+as its source. usage: pages.py ROOT [--write]
 
-`--draw` renders docs/diagrams/*.dot by Graphviz. The pictures are kept in the tree, so that whoever reads the pages there sees them; each names the
-hash of its source. build.py takes the functions from here."""
+A block that follows <!-- example FILE --> shows docs/examples/FILE, from its first #include on. `--write` copies the examples into the pages and renders
+docs/diagrams/*.dot by Graphviz. The pictures are kept in the tree, so that whoever reads the pages there sees them; each names the hash of its source.
+build.py takes the functions from here."""
 import hashlib
 import pathlib
 import re
@@ -93,9 +94,26 @@ def draw(root):
         source.with_suffix(".svg").write_text(svg.rstrip() + "\n" + mark(source) + "\n")
 
 
+EXAMPLE = re.compile(r"(<!-- example (\S+) -->\n```cpp\n)(.*?)(```)", re.S)
+
+
+def example(root, name):
+    text = (root / "docs" / "examples" / name).read_text()
+    return text[text.index("#include"):]
+
+
+def show(root):
+    for page in pages(root):
+        text = page.read_text()
+        fresh = EXAMPLE.sub(lambda match: match[1] + example(root, match[2]) + match[4], text)
+        if fresh != text:
+            page.write_text(fresh)
+
+
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
-    if "--draw" in sys.argv:
+    if "--write" in sys.argv:
+        show(root)
         draw(root)
     bad = 0
 
@@ -113,9 +131,11 @@ def main():
     report("every link and its anchor exist", list(broken_links(root)))
     report("every page has one title, on its first line", [str(p.relative_to(root)) for p in pages(root)
                                                            if not p.read_text().startswith("# ") or sum(line.startswith("# ") for line in prose(p.read_text())) != 1])
-    stale = [f"{source.stem}: draw it: python3 docs/site/pages.py . --draw" for source in sorted((root / "docs" / "diagrams").glob("*.dot"))
+    stale = [f"{source.stem}: draw it: ./dev docs --write" for source in sorted((root / "docs" / "diagrams").glob("*.dot"))
              if not source.with_suffix(".svg").exists() or mark(source) not in source.with_suffix(".svg").read_text()]
     report("every diagram is as fresh as its source", stale)
+    report("every example shown is the example", [f"{page.relative_to(root)} shows another {match[2]}: ./dev docs --write" for page in pages(root)
+                                                  for match in EXAMPLE.finditer(page.read_text()) if match[3] != example(root, match[2])])
     return 1 if bad else 0
 
 

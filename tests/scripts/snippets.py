@@ -2,7 +2,8 @@
 """Every C++ block of README.md and docs/ compiles. usage: snippets.py ROOT -- COMPILER...
 
 A block with int main is a program of its own; one that follows the comment <!-- body --> is put into a function after the includes and
-declarations of the page's programs; other blocks must be marked <!-- sketch --> (a shape, not code). A block that includes what is not
+declarations of the page's programs; other blocks must be marked <!-- sketch --> (a shape, not code) or <!-- example FILE --> (built
+and run by itself). A block that includes what is not
 installed is skipped."""
 import pathlib
 import re
@@ -14,10 +15,10 @@ root = pathlib.Path(sys.argv[1])
 compiler = sys.argv[split + 1:]
 bad = 0
 for page in [root / "README.md", *sorted((root / "docs").rglob("*.md"))]:
-    for number, match in enumerate(re.finditer(r"(?:<!-- (\w+) -->\n)?```cpp\n(.*?)```", page.read_text(), re.S), 1):
+    for number, match in enumerate(re.finditer(r"(?:<!-- (\w+)[^>]* -->\n)?```cpp\n(.*?)```", page.read_text(), re.S), 1):
         mark, code = match[1], match[2]
         name = f"{page.relative_to(root)} block {number}"
-        if mark == "sketch":
+        if mark in ("sketch", "example"):
             continue
         if "int main" not in code:
             lines = code.splitlines()

@@ -32,10 +32,11 @@ class Readiness {
     }
   }
   ~Readiness() {
-    for (const int fd : {set_, bell_}) {
-      if (fd >= 0) {
-        ::close(fd);
-      }
+    if (set_ >= 0) {
+      ::close(set_);
+    }
+    if (bell_ >= 0) {
+      ::close(bell_);
     }
   }
 
