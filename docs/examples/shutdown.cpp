@@ -47,5 +47,5 @@ int main() {
   }
   waiting.join();
   std::puts(ended ? "stopped in order" : "stopped by an error");
-  return ended && handled > 0 && handled < 100'000 ? 0 : 1;
+  return ended && handled < 100'000 ? 0 : 1;
 }

@@ -83,6 +83,28 @@ def broken_links(root):
                 yield f"{page.relative_to(root)}: {target}: there is no such heading"
 
 
+def unmentioned(root):
+    """Concepts, options, metrics and variables that the headers have and the reference does not name."""
+    include = root / "include" / "pulse"
+    reference = {page: page.read_text() for page in (root / "docs" / "reference").rglob("*.md")}
+    everything = "\n".join(reference.values())
+
+    def missing(what, names, text):
+        return [f"{what} {name} is not in the reference" for name in sorted(set(names)) if not re.search(rf"\b{re.escape(name)}\b", text)]
+
+    for header in sorted((include / "concept").glob("*.hpp")):
+        text = re.sub(r"namespace requirement \{.*?\}  // namespace requirement", "", header.read_text(), flags=re.S)
+        yield from missing("the concept", re.findall(r"^concept (\w+)", text, re.M), everything)
+    for header in sorted(include.rglob("*.hpp")):
+        public = re.sub(r"namespace (?:[\w:]* v\w+::)?(?:\w+::)*detail \{.*?\}  // namespace [^\n]*detail", "", header.read_text(), flags=re.S)
+        for name, body in re.findall(r"^struct (\w+Options) \{\n(.*?)^\};", public, re.S | re.M):
+            yield from missing(f"the option {name}.", re.findall(r"^  [\w:<>,  ]+? (\w+)(?: = [^;]*|\{[^;]*\})?;", body, re.M), everything)
+    families = re.findall(r'Family<"(\w+)"', (include / "core" / "metric_family.hpp").read_text())
+    yield from missing("the metric", families, reference[root / "docs" / "reference" / "metrics.md"])
+    variables = re.findall(r'"([A-Z]+_[A-Z_]+)"', (include / "core" / "config.hpp").read_text())
+    yield from missing("the variable", variables, reference[root / "docs" / "reference" / "configuration.md"].replace("`_SOFT`, `_HARD`", "MDP_FB_SCALE_SOFT MDP_FB_SCALE_HARD"))
+
+
 def mark(source):
     return f"<!-- sha256 of {source.name}: {hashlib.sha256(source.read_bytes()).hexdigest()} -->"
 
@@ -129,6 +151,7 @@ def main():
     report("docs/README.md lists every page once", [f"{p}: add a line to docs/README.md" for p in wanted if p not in there]
            + [f"{p} is listed twice" for p in sorted(set(there)) if there.count(p) > 1])
     report("every link and its anchor exist", list(broken_links(root)))
+    report("the reference names every concept, option, metric and variable", list(unmentioned(root)))
     report("every page has one title, on its first line", [str(p.relative_to(root)) for p in pages(root)
                                                            if not p.read_text().startswith("# ") or sum(line.startswith("# ") for line in prose(p.read_text())) != 1])
     stale = [f"{source.stem}: draw it: ./dev docs --write" for source in sorted((root / "docs" / "diagrams").glob("*.dot"))

@@ -25,6 +25,7 @@ enum class HealthState : std::uint8_t {
   unhealthy,  ///< does not
 };
 
+/// The names of the states, as the registry's HealthStatus has them.
 template <>
 struct DescribeEnum<HealthState> {
   static constexpr std::string_view names[] = {"healthy", "degraded", "unhealthy"};
@@ -81,6 +82,7 @@ inline constexpr bool never = false;
 
 /// The health of a service at one time.
 struct HealthStatus {
+  /// A part under its name.
   struct Component {
     std::string name;
     ComponentHealth health;

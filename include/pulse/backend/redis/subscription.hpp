@@ -100,7 +100,7 @@ class RedisSubscription {
     if (Status up = exchange_->connect(SteadyTime::max(), 0); !up) {
       return std::move(up).error();
     }
-    if (recovering()) {
+    if (inbox().recovering()) {
       return now_due;
     }
     if (!armed_ && exchange_->expected() > 0) {  // reads ahead: their replies may lie here already, where no socket tells

@@ -31,6 +31,7 @@
 
 namespace pulse::inline v0_1 {
 
+/// Where the endpoint listens, and its bounds.
 struct HttpOptions {
   std::string address = "127.0.0.1";        ///< a numeric address of this machine; 0.0.0.0 and :: are all of them: there is neither TLS nor a password
   std::uint16_t port = 9464;                ///< 0: a free one, which port() tells
