@@ -12,6 +12,7 @@
 
 namespace pulse::inline v0_1 {
 
+/// How much a Cuckoo has in flight.
 struct CuckooOptions {
   /// How many ids may be in flight at a time; while so many are, a new id is `unavailable`. Default 1024, 36 to 40 bytes each. Allowed: 1 to 1048576.
   std::size_t leases = 1024;

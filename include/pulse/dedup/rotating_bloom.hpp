@@ -13,6 +13,7 @@
 
 namespace pulse::inline v0_1 {
 
+/// How often a RotatingBloom may be wrong, and how much it has in flight.
 struct RotatingBloomOptions {
   /// The share of new ids that may be taken for known ones, when it is at its fullest. Default 0.001. Allowed: 1e-8 to 0.5.
   double false_rate = 0.001;
