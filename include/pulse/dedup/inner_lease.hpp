@@ -35,8 +35,9 @@ struct inner_lease_of<S> {
 template <class S>
 using inner_lease = typename inner_lease_of<S>::type;
 
+/// One id, in whichever way S takes one.
 template <Dedup S>
-Claim claim_inner(S& dedup, EventId id, inner_lease<S>& lease) {
+[[gnu::always_inline]] inline Claim claim_inner(S& dedup, EventId id, inner_lease<S>& lease) {
   if constexpr (LeasingDedup<S>) {
     return dedup.claim(id, lease);
   } else {
