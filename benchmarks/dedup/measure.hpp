@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -29,6 +30,12 @@ inline double processor_ns() {
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
+/// How often others were given the processor in the middle.
+inline long involuntary_switches() {
+  struct ::rusage usage{};
+  ::getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_nivcsw;
+}
 inline double ns_since(steady::time_point start) { return std::chrono::duration<double, std::nano>(steady::now() - start).count(); }
 
 inline double median(std::vector<double> values) {
@@ -44,7 +51,7 @@ struct Lane {
   std::string name;
   std::shared_ptr<Subject> subject;
   std::shared_ptr<Stream> stream;
-  bool batched = false;
+  Way way = Way::back_to_back;
   bool exact = true;
   bool checked = true;  ///< false: no window at all, a baseline
   std::vector<double> rounds{};
@@ -64,7 +71,11 @@ struct Lane {
         buffer[i] = id_of(stream->kind(), numbers[i]);
       }
       const double start = processor_ns();
-      batched ? subject->batched(buffer, known.data()) : subject->one_by_one(buffer, known.data());
+      switch (way) {
+        case Way::one_at_a_time: subject->one_at_a_time(buffer, known.data()); break;
+        case Way::back_to_back: subject->one_by_one(buffer, known.data()); break;
+        case Way::batched: subject->batched(buffer, known.data()); break;
+      }
       sum += processor_ns() - start;
       if (checked) {
         check(again, known);
@@ -73,20 +84,26 @@ struct Lane {
     return sum;
   }
 
-  /// The times of single calls by the clock on the wall, sorted.
+  /// The times of single calls by the clock on the wall, sorted; but not of a thousand among which another thread was given the processor,
+  /// unless that happens all the time.
   std::vector<double> each(std::size_t calls) {
     std::array<std::uint64_t, chunk> numbers;
     std::array<std::uint8_t, chunk> again;
     std::array<std::uint8_t, chunk> known;
     std::vector<double> times;
     times.reserve(calls);
-    while (times.size() < calls) {
+    for (std::size_t disturbed = 0; times.size() < calls;) {
       stream->fill(numbers, again);
+      const long switches = involuntary_switches();
+      const std::size_t before = times.size();
       for (std::size_t i = 0; i < chunk; ++i) {
         const EventId id = id_of(stream->kind(), numbers[i]);
         const auto start = steady::now();
         subject->one_by_one(std::span{&id, 1}, &known[i]);
         times.push_back(ns_since(start));
+      }
+      if (involuntary_switches() != switches && ++disturbed < calls / chunk) {
+        times.resize(before);
       }
       if (checked) {
         check(again, known);
@@ -112,10 +129,16 @@ struct Lane {
   }
 };
 
-/// All lanes take turns, round by round; the first round is not counted. Leaves each one's median time of an id.
+/// All lanes take turns, round by round; the first round is not counted. A subject gets as many ids uncounted before its turn, so that the caches
+/// hold what they would if it were alone in its process. Leaves each lane's median time of an id.
 inline void take_turns(std::vector<Lane>& lanes, std::size_t ids, int rounds) {
   for (int round = -1; round < rounds; ++round) {
+    const Subject* before = nullptr;
     for (Lane& lane : lanes) {
+      if (lane.subject.get() != before) {
+        lane.run(ids);
+      }
+      before = lane.subject.get();
       const double ns = lane.run(ids) / static_cast<double>(ids);
       if (round >= 0) {
         lane.rounds.push_back(ns);

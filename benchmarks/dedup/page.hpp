@@ -1,77 +1,192 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sched.h>
+#include <sys/utsname.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "goals.hpp"
 #include "plot.hpp"
 #include "results.hpp"
 
 namespace bench::dedup {
 
-inline std::string processor() {
-  std::ifstream file{"/proc/cpuinfo"};
-  for (std::string line; std::getline(file, line);) {
-    if (line.rfind("model name", 0) == 0) {
-      return line.substr(line.find(':') + 2);
+/// Where and when a run was made, taken at its start.
+struct Conditions {
+  std::string machine = "an unknown processor";
+  std::string date;
+  std::string others;  ///< what else ran
+
+  Conditions() {
+    std::ifstream file{"/proc/cpuinfo"};
+    for (std::string line; std::getline(file, line);) {
+      if (line.starts_with("model name")) {
+        machine = line.substr(line.find(':') + 2);
+        break;
+      }
     }
+    struct ::utsname kernel{};
+    ::uname(&kernel);
+    machine += ", " + std::to_string(std::thread::hardware_concurrency()) + " processors, " + kernel.sysname + " " + kernel.release;
+    char day[16];
+    const std::time_t now = std::time(nullptr);
+    std::strftime(day, sizeof day, "%Y-%m-%d", std::gmtime(&now));
+    date = day;
+    double load = 0;
+    std::ifstream{"/proc/loadavg"} >> load;
+    char text[160];
+    std::snprintf(text, sizeof text, "The load of the machine was %.1f when the run began, which ran %s.", load,
+                  ::sched_getscheduler(0) == SCHED_OTHER ? "among the others" : "before all others (`chrt -f`)");
+    others = text;
   }
-  return "an unknown processor";
-}
+};
 
 inline std::string number(double value) {
   char text[32];
   std::snprintf(text, sizeof text, value != 0 && value < 0.01 ? "%.2g" : value < 100 ? "%.1f" : "%.0f", value);
   return text;
 }
+/// A type's name as code.
+inline std::string code(const std::string& name) {
+  return name.find('<') == std::string::npos ? name : "`" + name.substr(0, name.find('>') + 1) + "`" + name.substr(name.find('>') + 1);
+}
 
-/// Rows are subjects, columns are metrics (or what a ratio is against), for one section and setting.
-class Table {
+/// Puts tables of results into a page.
+class Tables {
  public:
-  Table(const Results& results, std::string section) : results_(results), section_(std::move(section)) {}
+  Tables(const Results& results, std::ofstream& out) : results_(results), out_(out) {}
 
-  void write(std::ofstream& out) {
-    std::vector<std::pair<std::size_t, std::string>> settings;
-    for (const Result& r : results_) {
-      if (r.section == section_) {
-        add(settings, {r.window, section_ == "threads" ? "" : r.setting});
+  /// What was asked, and what came out.
+  void asked() {
+    row({"", "window", "asked", "one at a time", "back to back", "met"}, true);
+    for (const Goal& goal : goals()) {
+      const Result* const alone = answer(results_, goal, Way::one_at_a_time);
+      const Result* const loop = answer(results_, goal, Way::back_to_back);
+      if (loop == nullptr) {
+        continue;
       }
+      const bool ratio = goal.kind == Goal::Kind::ratio;
+      const auto figure = [&](const Result* r) { return r == nullptr ? 0 : r->vs.empty() ? r->value : r->ratio; };
+      const auto met = [&](const Result* r) { return r != nullptr && (ratio ? figure(r) >= goal.asked : figure(r) <= goal.asked); };
+      const auto shown = [&](const Result* r) {
+        return r == nullptr ? "" : (met(r) ? "**" + number(figure(r)) + goal.unit + "**" : number(figure(r)) + goal.unit);
+      };
+      row({code(goal.what), text_of(goal.window), (ratio ? "at least " : "at most ") + number(goal.asked) + goal.unit, shown(alone), shown(loop),
+           met(loop) && (alone == nullptr || met(alone)) ? "yes"
+           : met(loop)                                   ? "back to back"
+           : met(alone)                                  ? "one at a time"
+                                                         : "no"});
     }
-    for (const auto& [window, setting] : settings) {
-      out << "\n### Window " << text_of(window) << (setting.empty() ? "" : ", " + setting) << "\n\n";
-      std::vector<std::string> columns;
-      std::vector<std::string> subjects;
-      for (const Result& r : results_) {
-        if (here(r, window, setting)) {
-          add(columns, column(r));
-          add(subjects, subject(r));
+  }
+
+  /// One line a subject: what an id costs, asked in each way, and the rest.
+  void costs(const std::string& section, std::size_t window, const std::string& setting) {
+    const char* const others[] = {"p99 of a call", "worst call", "memory per id", "false duplicates", "missed duplicates"};
+    std::vector<std::string> names;
+    std::vector<std::pair<std::string, std::string>> columns;  // metric, unit
+    std::vector<Way> asked;
+    for (const Result& r : results_) {
+      if (here(r, section, window, setting)) {
+        const auto [name, way] = taken_apart(r.subject);
+        add(names, name);
+        if (r.metric == "time per id") {
+          add(asked, way);
         }
       }
-      out << "| |";
-      for (const std::string& name : columns) {
-        out << ' ' << name << " |";
+    }
+    std::sort(asked.begin(), asked.end());
+    for (const char* metric : others) {
+      for (const Result& r : results_) {
+        if (here(r, section, window, setting) && r.metric == metric) {
+          add(columns, {metric, r.unit});
+        }
       }
-      out << "\n|---|" << std::string(columns.size() * 4, ' ').replace(0, columns.size() * 4, repeated("---|", columns.size())) << "\n";
-      for (const std::string& name : subjects) {
-        out << "| " << name << " |";
-        for (const std::string& wanted : columns) {
-          std::string cell;
+    }
+    std::vector<std::string> head{""};
+    for (const Way way : asked) {
+      head.emplace_back(way == Way::one_at_a_time ? "one at a time, ns" : way == Way::back_to_back ? "back to back, ns" : "batches of 16, ns");
+    }
+    for (const auto& [metric, unit] : columns) {
+      head.push_back(metric + ", " + unit);
+    }
+    row(head, true);
+    for (const std::string& name : names) {
+      std::vector<std::string> cells{code(name)};
+      for (const Way way : asked) {
+        cells.push_back(cell(section, window, setting, name + suffix(way), "time per id"));
+      }
+      for (const auto& [metric, unit] : columns) {
+        cells.push_back(cell(section, window, setting, name, metric));
+      }
+      row(cells);
+    }
+  }
+
+  /// How many times faster strategies are than what they are compared with: one at a time / back to back / in batches, against one at a time.
+  void ratios(const std::string& section, std::size_t window, const std::string& setting) {
+    std::vector<std::string> ours;
+    std::vector<std::string> theirs;
+    for (const Result& r : results_) {
+      if (here(r, section, window, setting) && r.metric == "ratio") {
+        add(ours, taken_apart(r.subject).first);
+        add(theirs, taken_apart(r.vs).first);
+      }
+    }
+    std::vector<std::string> head{"times faster than"};
+    head.insert(head.end(), theirs.begin(), theirs.end());
+    row(head, true);
+    for (const std::string& name : ours) {
+      std::vector<std::string> cells{code(name)};
+      for (const std::string& peer : theirs) {
+        std::string text;
+        for (const auto& [own, asked] :
+             {std::pair{Way::one_at_a_time, Way::one_at_a_time}, {Way::back_to_back, Way::back_to_back}, {Way::batched, Way::one_at_a_time}}) {
           for (const Result& r : results_) {
-            if (here(r, window, setting) && subject(r) == name && column(r) == wanted) {
-              cell = r.vs.empty() ? number(r.value) : number(r.ratio) + "x";
+            if (here(r, section, window, setting) && r.metric == "ratio" && r.subject == name + suffix(own) && r.vs == peer + suffix(asked)) {
+              text += (text.empty() ? "" : " / ") + number(r.ratio);
             }
           }
-          out << ' ' << cell << " |";
         }
-        out << "\n";
+        cells.push_back(text);
+      }
+      row(cells);
+    }
+  }
+
+  void threads(std::size_t window) {
+    row({"", "threads", "one by one, ns", "times one thread", "batches of 16, ns", "times one thread"}, true);
+    std::vector<std::pair<std::string, std::string>> lines;
+    for (const Result& r : results_) {
+      if (r.section == "threads" && r.window == window) {
+        add(lines, {taken_apart(r.subject).first, r.setting});
       }
     }
+    for (const auto& [name, setting] : lines) {
+      row({code(name), setting.substr(0, setting.find(' ')), cell("threads", window, setting, name, "time per id"),
+           cell("threads", window, setting, name, "ratio"), cell("threads", window, setting, name + suffix(Way::batched), "time per id"),
+           cell("threads", window, setting, name + suffix(Way::batched), "ratio")});
+    }
+  }
+
+  /// The windows and settings of a section, in the order in which they were measured.
+  [[nodiscard]] std::vector<std::pair<std::size_t, std::string>> settings(const std::string& section) const {
+    std::vector<std::pair<std::size_t, std::string>> list;
+    for (const Result& r : results_) {
+      if (r.section == section) {
+        add(list, {r.window, section == "threads" ? "" : r.setting});
+      }
+    }
+    return list;
   }
 
  private:
@@ -81,52 +196,85 @@ class Table {
       list.push_back(std::move(one));
     }
   }
-  static std::string repeated(const std::string& text, std::size_t times) {
-    std::string out;
-    for (std::size_t i = 0; i < times; ++i) {
-      out += text;
+  static bool here(const Result& r, const std::string& section, std::size_t window, const std::string& setting) {
+    return r.section == section && r.window == window && r.setting == setting;
+  }
+  [[nodiscard]] std::string cell(const std::string& section, std::size_t window, const std::string& setting, const std::string& subject,
+                                 const std::string& metric) const {
+    for (const Result& r : results_) {
+      if (here(r, section, window, setting) && r.subject == subject && r.metric == metric) {
+        return r.vs.empty() ? number(r.value) : number(r.ratio) + "x";
+      }
     }
-    return out;
+    return "";
   }
-  [[nodiscard]] bool here(const Result& r, std::size_t window, const std::string& setting) const {
-    return r.section == section_ && r.window == window && (section_ == "threads" || r.setting == setting);
-  }
-  [[nodiscard]] std::string subject(const Result& r) const {
-    const std::string code = r.subject.find('<') == std::string::npos
-                                 ? r.subject
-                                 : "`" + r.subject.substr(0, r.subject.find('>') + 1) + "`" + r.subject.substr(r.subject.find('>') + 1);
-    return section_ == "threads" ? code + ", " + r.setting : code;
-  }
-  static std::string column(const Result& r) {
-    if (r.vs.empty()) {
-      return r.metric + ", " + r.unit;
+  void row(const std::vector<std::string>& cells, bool head = false) {
+    for (const std::string& one : cells) {
+      out_ << "| " << one << (one.empty() ? "" : " ");
     }
-    return r.metric == "ratio" ? "faster than " + r.vs : r.metric == "memory ratio" ? "smaller than " + r.vs : r.metric;
+    out_ << "|\n";
+    if (head) {
+      for (std::size_t i = 0; i < cells.size(); ++i) {
+        out_ << "|---";
+      }
+      out_ << "|\n";
+    }
   }
 
   const Results& results_;
-  std::string section_;
+  std::ofstream& out_;
 };
 
 /// The page of results: what was measured, where and how, in tables, with the charts where they were drawn.
-inline bool write_page(const Results& results, const std::string& path, const std::string& plots, int processes) {
+inline bool write_page(const Results& results, const std::string& path, const std::string& plots, int processes, const Conditions& conditions) {
   std::ofstream out{path};
-  out << "# Dedup strategies: results\n\nWritten by `./dev bench dedup --page docs/reference/dedup-results.md --plot docs/reference/dedup-results`; not edited "
-         "by "
-         "hand.\n\nOn "
-      << processor() << ", " << std::thread::hardware_concurrency() << " processors, compiled by "
+  Tables tables{results, out};
+  const std::string folder = plots.empty() ? "" : std::filesystem::path{plots}.lexically_relative(std::filesystem::path{path}.parent_path()).string();
+  const std::vector<Chart> drawn = charts(results);
+  const auto picture = [&](const std::string& section, std::size_t window, const std::string& setting) {
+    for (const Chart& chart : drawn) {
+      if (!plots.empty() && chart.section == section && chart.window == window && chart.setting == setting) {
+        out << "\n![" << chart.title << "](" << folder << "/" << chart.file << ")\n";
+      }
+    }
+  };
+  out << "# Dedup strategies: results\n\nWritten by `./dev bench dedup --page docs/reference/dedup-results.md --plot docs/reference/dedup-results`, not by "
+         "hand.\n"
+         "What each strategy promises: [Dedup](dedup.md); which one to take: [four questions](../how-to/choose-dedup.md).\n\n"
+         "On "
+      << conditions.machine << ", compiled by "
 #if defined(__clang__)
       << "clang " << __clang_major__
 #else
       << "g++ " << __GNUC__
 #endif
-      << ". Each figure is the median of " << processes << (processes == 1 ? " process" : " processes")
-      << ", and in each of these the median of rounds in which all take turns. Times are processor time, those of several threads and of single calls "
-         "are by the clock. They depend on the machine; ratios do much less, so go by these.\n\n"
-         "Each id is claimed and, where it is new, committed. Ids have 16 bytes, and windows are full: a new id pushes one out. `false duplicates` are new ids "
-         "that were taken for known ones, `missed duplicates` redeliveries within the window that were not recognised. The limit is what touching "
-         "two cache lines an id costs, asked for in time; `do nothing` reads the ids. Times of single calls include taking the time: see what doing "
-         "nothing costs.\n";
+      << ", on " << conditions.date << ". " << conditions.others << "\nEach figure is the median of " << processes
+      << (processes == 1 ? " process" : " processes")
+      << ", and in each of these the median of rounds in which all take turns.\nTimes are processor time; those of several threads and of single calls are by "
+         "the clock. They "
+         "depend on the machine; ratios do much less.\n\n"
+         "Each id is claimed and, where it is new, committed. Ids have 16 bytes, and windows are full: a new id pushes one out. All answers are checked. A "
+         "window is asked in three ways:\n\n"
+         "- **one at a time**: a call is complete before the next one begins. So it is in a consumer, where a handler stands between two calls. A fence of the "
+         "processor stands for the handler, the same for all.\n"
+         "- **back to back**: in a loop over ids at hand. The processor overlaps the cache misses of calls that follow each other, which hides much of what a "
+         "window costs in a consumer.\n"
+         "- **in batches of 16**, which a strategy offers and a container does not.\n\n"
+         "The limit is what touching two cache lines an id costs, asked for in batches. `do nothing` reads the ids. Times of single calls include taking the "
+         "time: see what doing nothing costs.\nFalse duplicates are new ids taken for known ones, missed duplicates redeliveries within the window that were "
+         "not recognised.\n";
+  const auto windows = tables.settings("windows");
+  if (!windows.empty()) {
+    const std::size_t shown =
+        std::find(windows.begin(), windows.end(), std::pair{std::size_t{1'000'000}, std::string{}}) != windows.end() ? 1'000'000 : windows.back().first;
+    out << "\n## At one glance\n\nNew ids, a window of " << text_of(shown) << ":\n\n";
+    tables.costs("windows", shown, "");
+    picture("windows", shown, "");
+  }
+  out << "\n## What was asked, and what came out\n\nThe goals were set before the strategies were written. In batches, the peer is asked one at a time, or "
+         "back to back. Bold: "
+         "met.\n\n";
+  tables.asked();
   const std::pair<const char*, const char*> sections[] = {{"windows", "New ids, by window"},
                                                           {"redelivery", "With redeliveries"},
                                                           {"kinds", "Entry ids of a stream"},
@@ -134,13 +282,17 @@ inline bool write_page(const Results& results, const std::string& path, const st
                                                           {"threads", "Several threads"}};
   for (const auto& [section, title] : sections) {
     out << "\n## " << title << "\n";
-    Table{results, section}.write(out);
-  }
-  if (!plots.empty()) {
-    const std::string folder = std::filesystem::path{plots}.lexically_relative(std::filesystem::path{path}.parent_path()).string();
-    out << "\n## Charts\n\n";
-    for (const Chart& chart : charts(results)) {
-      out << "![" << chart.title << "](" << folder << "/" << chart.file << ")\n";
+    for (const auto& [window, setting] : tables.settings(section)) {
+      out << "\n### Window " << text_of(window) << (setting.empty() ? "" : ", " + setting) << "\n\n";
+      if (std::string{section} == "threads") {
+        out << "All ids of all threads, by the clock on the wall.\n\n";
+        tables.threads(window);
+      } else {
+        tables.costs(section, window, setting);
+        out << "\nOne at a time / back to back / in batches against one at a time:\n\n";
+        tables.ratios(section, window, setting);
+      }
+      picture(section, window, setting);
     }
   }
   if (!out.flush()) {

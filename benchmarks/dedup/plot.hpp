@@ -2,26 +2,56 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <set>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "results.hpp"
+#include "subject.hpp"
 
 namespace bench::dedup {
 
-/// One picture: bars under each other, the shortest on top.
+/// The subject of a result without the way in which it was asked, and that way.
+inline std::pair<std::string, Way> taken_apart(const std::string& subject) {
+  for (const Way way : {Way::one_at_a_time, Way::batched}) {
+    if (subject.ends_with(suffix(way))) {
+      return {subject.substr(0, subject.size() - std::string{suffix(way)}.size()), way};
+    }
+  }
+  return {subject, Way::back_to_back};
+}
+
+/// Whether it is one of those that strategies are compared with.
+inline bool is_peer(const std::string& name) {
+  return name.find("::") != std::string::npos || name.starts_with("Boost.") || name.starts_with("limit") || name.starts_with("do nothing");
+}
+
+/// One picture: a group of bars for each subject, one for each way in which it was asked; the shortest on top.
 struct Chart {
   std::string file;
   std::string title;
   std::string unit;
-  std::vector<std::pair<std::string, double>> bars{};
+  std::string section;
+  std::size_t window = 0;
+  std::string setting;
+  struct Group {
+    std::string name;
+    std::array<double, 3> values{};  ///< by Way; 0 where there is none
+    [[nodiscard]] double least() const {
+      double least = 0;
+      for (const double value : values) {
+        least = value != 0 && (least == 0 || value < least) ? value : least;
+      }
+      return least;
+    }
+  };
+  std::vector<Group> groups{};
 };
 
 /// The charts that the results have figures for: the times and the memory at each window, with redeliveries, with text, with threads.
@@ -42,18 +72,26 @@ inline std::vector<Chart> charts(const Results& results) {
     if (!time && !memory) {
       continue;
     }
-    const std::string setting = r.section == "threads" ? "threads" : r.setting;
-    const std::string file = slug((memory ? "memory " : "time ") + r.section + " " + text_of(r.window) + (setting.empty() ? "" : " " + setting)) + ".svg";
+    const std::string setting = r.section == "threads" ? "" : r.setting;
+    const std::string named = r.section == "threads" ? "threads" : r.setting;
+    const std::string file = slug((memory ? "memory " : "time ") + r.section + " " + text_of(r.window) + (named.empty() ? "" : " " + named)) + ".svg";
     auto at = std::find_if(list.begin(), list.end(), [&](const Chart& chart) { return chart.file == file; });
     if (at == list.end()) {
-      list.push_back(
-          {file, (memory ? "Memory per id" : "Time per id") + std::string{", window "} + text_of(r.window) + (setting.empty() ? "" : ", " + setting), r.unit});
+      list.push_back({file, (memory ? "Memory per id" : "Time per id") + std::string{", window "} + text_of(r.window) + (named.empty() ? "" : ", " + named),
+                      r.unit, r.section, r.window, setting});
       at = list.end() - 1;
     }
-    at->bars.emplace_back(r.subject + (r.section == "threads" ? ", " + r.setting : ""), r.value);
+    auto [name, way] = taken_apart(r.subject);
+    name += r.section == "threads" ? ", " + r.setting : "";
+    auto group = std::find_if(at->groups.begin(), at->groups.end(), [&](const Chart::Group& one) { return one.name == name; });
+    if (group == at->groups.end()) {
+      at->groups.push_back({name});
+      group = at->groups.end() - 1;
+    }
+    group->values[static_cast<std::size_t>(way)] = r.value;
   }
   for (Chart& chart : list) {
-    std::stable_sort(chart.bars.begin(), chart.bars.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    std::stable_sort(chart.groups.begin(), chart.groups.end(), [](const auto& a, const auto& b) { return a.least() < b.least(); });
   }
   return list;
 }
@@ -69,26 +107,52 @@ inline std::string escaped(const std::string& text) {
 inline std::string svg(const Chart& chart) {
   constexpr int left = 400;
   constexpr int width = 900;
-  constexpr int row = 24;
-  const int height = 60 + row * static_cast<int>(chart.bars.size());
+  constexpr int bar = 13;
+  constexpr const char* ours[] = {"#1d4f80", "#3f86c6", "#9cc6ea"};
+  constexpr const char* theirs[] = {"#5f666e", "#979ea6", "#cdd2d7"};
+  constexpr const char* named[] = {"one at a time", "back to back", "in batches of 16"};
   double most = 0;
-  for (const auto& bar : chart.bars) {
-    most = std::max(most, bar.second);
+  int height = 70;
+  bool asked[3] = {};
+  for (const Chart::Group& group : chart.groups) {
+    for (std::size_t way = 0; way < 3; ++way) {
+      most = std::max(most, group.values[way]);
+      height += group.values[way] != 0 ? bar : 0;
+      asked[way] = asked[way] || group.values[way] != 0;
+    }
+    height += 8;
   }
   std::ostringstream out;
   out << "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" << width << "\" height=\"" << height << "\" viewBox=\"0 0 " << width << ' ' << height
-      << "\" font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text x=\"10\" y=\"24\" font-size=\"16\">"
+      << "\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text x=\"10\" y=\"24\" font-size=\"16\">"
       << escaped(chart.title) << " (" << chart.unit << ", less is better)</text>\n";
-  int y = 44;
-  for (const auto& [name, value] : chart.bars) {
-    const bool theirs = name.find("::") != std::string::npos || name.find("Boost.") == 0 || name.find("limit") == 0 || name == "do nothing";
-    const int length = most > 0 ? static_cast<int>(value / most * (width - left - 90)) : 0;
-    char number[32];
-    std::snprintf(number, sizeof number, "%.1f", value);
-    out << "<text x=\"" << left - 8 << "\" y=\"" << y + 14 << "\" text-anchor=\"end\">" << escaped(name) << "</text><rect x=\"" << left << "\" y=\"" << y
-        << "\" width=\"" << std::max(length, 1) << "\" height=\"" << row - 6 << "\" fill=\"" << (theirs ? "#a0a6ad" : "#2a6fb0") << "\"/><text x=\""
-        << left + length + 6 << "\" y=\"" << y + 14 << "\">" << number << "</text>\n";
-    y += row;
+  if (asked[0] || asked[2]) {
+    int x = left;
+    for (std::size_t way = 0; way < 3; ++way) {
+      if (asked[way]) {
+        out << "<rect x=\"" << x << "\" y=\"38\" width=\"12\" height=\"12\" fill=\"" << ours[way] << "\"/><rect x=\"" << x + 13
+            << "\" y=\"38\" width=\"12\" height=\"12\" fill=\"" << theirs[way] << "\"/><text x=\"" << x + 31 << "\" y=\"48\">" << named[way] << "</text>\n";
+        x += 150;
+      }
+    }
+  }
+  int y = 62;
+  for (const Chart::Group& group : chart.groups) {
+    const auto bars = static_cast<int>(std::count_if(group.values.begin(), group.values.end(), [](double value) { return value != 0; }));
+    out << "<text x=\"" << left - 8 << "\" y=\"" << y + bars * bar / 2 + 4 << "\" text-anchor=\"end\">" << escaped(group.name) << "</text>";
+    for (std::size_t way = 0; way < 3; ++way) {
+      if (group.values[way] == 0) {
+        continue;
+      }
+      const int length = static_cast<int>(group.values[way] / most * (width - left - 90));
+      char number[32];
+      std::snprintf(number, sizeof number, "%.1f", group.values[way]);
+      out << "<rect x=\"" << left << "\" y=\"" << y << "\" width=\"" << std::max(length, 1) << "\" height=\"" << bar - 2 << "\" fill=\""
+          << (is_peer(group.name) ? theirs : ours)[way] << "\"/><text x=\"" << left + length + 6 << "\" y=\"" << y + 10 << "\" font-size=\"11\">" << number
+          << "</text>\n";
+      y += bar;
+    }
+    y += 8;
   }
   out << "</svg>\n";
   return out.str();

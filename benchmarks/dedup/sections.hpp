@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -34,8 +35,7 @@ struct Limit final : Subject {
   TwoLines lines;
 };
 
-inline const char* const batches = ", batches of 16";
-inline const char* const limit_name = "limit: two cache lines, prefetched";
+inline const char* const limit_name = "limit: two cache lines";
 
 /// All that take part at one window size with one kind of traffic.
 class Round {
@@ -49,25 +49,28 @@ class Round {
       return;
     }
     const std::size_t before = heap();
-    Lane lane{one.name, one.make(window_), std::make_shared<Stream>(traffic_), false, one.exact};
+    Lane lane{one.name, one.make(window_), std::make_shared<Stream>(traffic_), one.batches ? Way::batched : Way::back_to_back, one.exact};
     lane.run(window_ + window_ / 8);
     const std::size_t says = lane.subject->bytes();
-    bytes_.push_back(static_cast<double>(says != 0 ? says : heap() - before) / static_cast<double>(window_));
-    ours_.push_back(one.ours);
-    lanes_.push_back(lane);
-    if (one.batches) {
-      lane.name += batches;
-      lane.batched = true;
-      lanes_.push_back(lane);
-      ours_.push_back(true);
-      bytes_.push_back(0);
+    const double bytes = static_cast<double>(says != 0 ? says : heap() - before) / static_cast<double>(window_);
+    for (const Way way : ways) {
+      if (way != Way::batched || one.batches) {
+        lane.name = one.name + suffix(way);
+        lane.way = way;
+        lanes_.push_back(lane);
+        ours_.push_back(one.ours);
+        bytes_.push_back(way == Way::back_to_back ? bytes : 0);
+      }
     }
   }
   void add_baselines() {
-    lanes_.push_back({limit_name, std::make_shared<Limit>(window_), std::make_shared<Stream>(traffic_), true, false, false});
-    lanes_.push_back({"do nothing", std::make_shared<Nothing>(), std::make_shared<Stream>(traffic_), false, false, false});
-    ours_.insert(ours_.end(), 2, false);
-    bytes_.insert(bytes_.end(), 2, 0);
+    lanes_.push_back(
+        {std::string{limit_name} + suffix(Way::batched), std::make_shared<Limit>(window_), std::make_shared<Stream>(traffic_), Way::batched, false, false});
+    for (const Way way : {Way::one_at_a_time, Way::back_to_back}) {
+      lanes_.push_back({std::string{"do nothing"} + suffix(way), std::make_shared<Nothing>(), std::make_shared<Stream>(traffic_), way, false, false});
+    }
+    ours_.insert(ours_.end(), 3, false);
+    bytes_.insert(bytes_.end(), 3, 0);
   }
 
   void measure(Results& out, const Effort& effort) {
@@ -77,24 +80,24 @@ class Round {
     }
     const Lane* limit = nullptr;
     for (const Lane& lane : lanes_) {
-      limit = lane.name == limit_name ? &lane : limit;
+      limit = lane.name.starts_with(limit_name) ? &lane : limit;
     }
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       const Lane& lane = lanes_[i];
       for (std::size_t j = 0; ours_[i] && j < lanes_.size(); ++j) {
-        if (!ours_[j] && lanes_[j].checked) {
+        if (!ours_[j] && lanes_[j].checked && (lanes_[j].way == lane.way || lane.way == Way::batched)) {
           put(out, lane.name, "ratio", lane.ns, "ns", lanes_[j].name, lanes_[j].ns / lane.ns);
         }
       }
       if (ours_[i] && lane.name.find('<') != std::string::npos) {  // a wrapper over what stands in its brackets
-        const std::string inner = lane.name.substr(lane.name.find('<') + 1, lane.name.find('>') - lane.name.find('<') - 1) + (lane.batched ? batches : "");
+        const std::string inner = lane.name.substr(lane.name.find('<') + 1, lane.name.find('>') - lane.name.find('<') - 1) + suffix(lane.way);
         for (const Lane& other : lanes_) {
           if (other.name == inner) {
             put(out, lane.name, "over its inner strategy", lane.ns, "ns", inner + " (cost)", lane.ns / other.ns);
           }
         }
       }
-      if (ours_[i] && lane.batched && limit != nullptr) {
+      if (ours_[i] && lane.way == Way::batched && limit != nullptr) {
         put(out, lane.name, "over the limit", lane.ns, "ns", limit_name + std::string{" (cost)"}, lane.ns / limit->ns);
       }
       if (bytes_[i] != 0) {
@@ -102,12 +105,12 @@ class Round {
       }
     }
     for (Lane& lane : lanes_) {
-      if (effort.calls != 0 && !lane.batched) {
+      if (effort.calls != 0 && lane.way == Way::back_to_back) {
         const std::vector<double> times = lane.each(effort.calls);
         put(out, lane.name, "p99 of a call", times[times.size() * 99 / 100], "ns");
         put(out, lane.name, "worst call", times.back() / 1000, "us");
       }
-      if (lane.checked) {
+      if (lane.checked && lane.way == Way::back_to_back) {
         put(out, lane.name, "false duplicates", share(lane.false_duplicates, lane.fresh), "%");
         if (lane.redelivered != 0) {
           put(out, lane.name, "missed duplicates", share(lane.missed, lane.redelivered), "%");
@@ -144,13 +147,14 @@ inline void windows(Results& out, std::size_t window, const Effort& effort) {
   round.measure(out, effort);
 }
 
-/// A share of redeliveries, from just now, from half a window ago, from nearly a whole one.
-inline void redelivery(Results& out, std::size_t window, unsigned percent, const char* late, std::size_t distance, const Effort& effort) {
+/// A share of redeliveries, from just now, from half a window ago, from nearly a whole one; of all that take part, or of those named.
+inline void redelivery(Results& out, std::size_t window, unsigned percent, const char* late, std::size_t distance, const Effort& effort,
+                       const std::vector<std::string>& only = {}) {
   Scratch scratch;
   Round round{"redelivery", std::to_string(percent) + " % redelivered, up to " + late + " late", window, {percent, distance}};
   for (const auto& list : {strategies(scratch), filters(), peers()}) {
     for (const Contestant& one : list) {
-      if (one.name != "SeenSet") {
+      if (only.empty() ? one.name != "SeenSet" : std::find(only.begin(), only.end(), one.name) != only.end()) {
         round.add(one);
       }
     }

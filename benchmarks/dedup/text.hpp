@@ -28,9 +28,16 @@ class Texts {
     for (const Contestant& one : {strategy("FifoWindow", [](std::size_t size) { return pulse::FifoWindow{size}; }),
                                   strategy("LruWindow", [](std::size_t size) { return pulse::LruWindow{size}; })}) {
       std::shared_ptr<Subject> subject = one.make(window_);
-      add(one.name, [subject](const std::vector<std::string>& texts, std::uint8_t* known) { subject->one_by_one(read(texts), known); }, subject->bytes());
-      add(one.name + batches, [subject](const std::vector<std::string>& texts, std::uint8_t* known) { subject->batched(read(texts), known); }, 0);
-      lanes_.back().next = lanes_[lanes_.size() - 2].next;  // one window, two ways to ask it
+      add(
+          one.name, Way::back_to_back, [subject](const std::vector<std::string>& texts, std::uint8_t* known) { subject->one_by_one(read(texts), known); },
+          subject->bytes());
+      add(one.name, Way::batched, [subject](const std::vector<std::string>& texts, std::uint8_t* known) { subject->batched(read(texts), known); });
+      add(one.name, Way::one_at_a_time, [subject](const std::vector<std::string>& texts, std::uint8_t* known) {
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+          const EventId id = EventId::from_text(texts[i]);
+          subject->one_at_a_time(std::span{&id, 1}, known + i);
+        }
+      });
     }
     const std::size_t ours = lanes_.size();
 #ifdef PULSE_BENCH_FLAT_SET
@@ -39,6 +46,9 @@ class Texts {
     add_peer<std::unordered_set<std::string_view>>("std::unordered_set of string_view + ring of strings");
     for (int round = -1; round < effort.rounds; ++round) {
       for (Lane& lane : lanes_) {
+        if (lane.way == Way::back_to_back) {  // the first of its window, which the caches are to hold
+          lane.times(effort.ids, uuid_);
+        }
         const double ns = lane.times(effort.ids, uuid_) / static_cast<double>(effort.ids);
         if (round >= 0) {
           lane.rounds.push_back(ns);
@@ -52,8 +62,10 @@ class Texts {
         put(out, lanes_[i].name, "memory per id", lanes_[i].bytes, "bytes");
       }
       for (std::size_t j = ours; i < ours && j < lanes_.size(); ++j) {
-        put(out, lanes_[i].name, "ratio", ns, "ns", lanes_[j].name, median(lanes_[j].rounds) / ns);
-        if (lanes_[i].bytes != 0) {
+        if (lanes_[i].way == lanes_[j].way || lanes_[i].way == Way::batched) {
+          put(out, lanes_[i].name, "ratio", ns, "ns", lanes_[j].name, median(lanes_[j].rounds) / ns);
+        }
+        if (lanes_[i].bytes != 0 && lanes_[j].bytes != 0) {
           put(out, lanes_[i].name, "memory ratio", lanes_[i].bytes, "bytes", lanes_[j].name, lanes_[j].bytes / lanes_[i].bytes);
         }
       }
@@ -64,6 +76,7 @@ class Texts {
   using Ask = std::function<void(const std::vector<std::string>&, std::uint8_t*)>;
   struct Lane {
     std::string name;
+    Way way;
     Ask ask;
     std::shared_ptr<std::uint64_t> next;
     double bytes;
@@ -99,18 +112,21 @@ class Texts {
     return ids;
   }
 
-  void add(std::string name, Ask ask, std::size_t bytes) {
-    lanes_.push_back({std::move(name), std::move(ask), std::make_shared<std::uint64_t>(0), static_cast<double>(bytes) / static_cast<double>(window_)});
-    if (lanes_.back().bytes != 0) {
+  /// The ways to ask one window follow each other, the first with its bytes.
+  void add(const std::string& name, Way way, Ask ask, std::size_t bytes = 0) {
+    const bool first = bytes != 0;
+    lanes_.push_back({name + suffix(way), way, std::move(ask), first ? std::make_shared<std::uint64_t>(0) : lanes_.back().next,
+                      static_cast<double>(bytes) / static_cast<double>(window_)});
+    if (first) {
       lanes_.back().times(window_ + window_ / 8, uuid_);
     }
   }
   template <class Set>
-  void add_peer(std::string name) {
+  void add_peer(const std::string& name) {
     const std::size_t before = heap();
     auto peer = std::make_shared<TextWindow<Set>>(window_);
     add(
-        std::move(name),
+        name, Way::back_to_back,
         [peer](const std::vector<std::string>& texts, std::uint8_t* known) {
           for (std::size_t i = 0; i < texts.size(); ++i) {
             known[i] = peer->seen(texts[i]);
@@ -118,6 +134,12 @@ class Texts {
         },
         1);
     lanes_.back().bytes = static_cast<double>(heap() - before) / static_cast<double>(window_);
+    add(name, Way::one_at_a_time, [peer](const std::vector<std::string>& texts, std::uint8_t* known) {
+      for (std::size_t i = 0; i < texts.size(); ++i) {
+        known[i] = peer->seen(texts[i]);
+        complete();
+      }
+    });
   }
   void put(Results& out, const std::string& subject, const char* metric, double value, const char* unit, const std::string& vs = "", double ratio = 0) const {
     out.push_back({"text", subject, uuid_ ? "UUIDs as text" : "other text", window_, metric, value, unit, vs, ratio});

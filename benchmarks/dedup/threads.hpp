@@ -128,7 +128,7 @@ inline void threads(Results& out, std::size_t window, const Effort& effort) {
   double alone = 0;
   for (const Cell& cell : cells) {
     const double ns = median(cell.rounds);
-    const std::string subject = cell.entrant->name + (cell.batched ? batches : "");
+    const std::string subject = cell.entrant->name + suffix(cell.batched ? Way::batched : Way::back_to_back);
     const std::string setting = std::to_string(cell.count) + (cell.count == 1 ? " thread" : " threads");
     out.push_back({"threads", subject, setting, window, "time per id", ns, "ns"});
     if (cell.count == 1) {
