@@ -7,6 +7,8 @@
 #include <string>
 #include <thread>
 
+#include "pulse/backend/in_memory.hpp"
+#include "pulse/metrics/no_metrics.hpp"
 #include "scripted_backend.hpp"
 #include "test_policies.hpp"
 
@@ -82,6 +84,9 @@ TEST_CASE_FIXTURE(Fixture, "field bug 11: an event whose handler throws is retri
   CHECK(drain() == "subscribe;retry 1;");
   CHECK(dedup.state.empty());
   CHECK(metrics.outcome(Outcome::error) == 1);
+  CHECK(backend.script->retries.at(0).delay >= 50ms);  // the policy's, not at once
+  CHECK(backend.script->retries.at(0).delay <= 100ms);
+  CHECK(backend.script->retries.at(0).counts);
 }
 
 // guarantee 2
@@ -97,6 +102,7 @@ TEST_CASE_FIXTURE(Fixture, "field bug 25: a failed event's redelivery is handled
   push({{{1, 0}, "a", 2}});
   CHECK(drain() == "subscribe;retry 1;ack 1;");
   CHECK(calls == 2);
+  CHECK(backend.script->retries.at(0).delay >= 50ms);
 }
 
 // guarantee 2
@@ -140,6 +146,19 @@ TEST_CASE_FIXTURE(Fixture, "field bug 8: what cannot be decoded goes to the dead
   CHECK(metrics.outcome(Outcome::invalid) == 2);
 }
 
+TEST_CASE_FIXTURE(Fixture, "what is no envelope has no track but v1, what breaks its schema counts on its own") {
+  push({{{1, 0}, "malformed v2"}, {{2, 0}, "invalid v2"}});
+  drain();
+  CHECK(metrics.values.at("pulse_consume_total/v1/invalid") == 1);
+  CHECK(metrics.values.at("pulse_consume_total/v2/invalid") == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "lag is now minus the envelope's time, in milliseconds") {
+  push({{{1, 0}, "a"}});
+  drain();
+  CHECK(metrics.values.at("pulse_lag_ms") == (pulse::epoch_seconds(clock.wall()) - 1e9) * 1e3);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a warned event is counted and handled") {
   push({{{1, 0}, "warned"}});
   CHECK(drain() == "subscribe;ack 1;");
@@ -160,6 +179,7 @@ TEST_CASE_FIXTURE(Fixture, "an entry that was delivered too often without an ans
   push({{{1, 0}, "a", 6}});
   CHECK(drain() == "subscribe;dead 1 (delivered 6 times, allowed are 5: no consumer finished it);");
   CHECK(handled.empty());
+  CHECK(metrics.outcome(Outcome::dead_letter) == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a duplicate is acknowledged however often it was delivered") {
@@ -174,16 +194,82 @@ TEST_CASE_FIXTURE(Fixture, "an event that somebody else is handling is looked at
   CHECK(drain() == "subscribe;retry 1;");
   CHECK(handled.empty());
   CHECK(dedup.state.at(EventId::from_text("a")) == Claim::leased);
+  CHECK(metrics.outcome(Outcome::retry) == 1);
+  CHECK(backend.script->retries.at(0).delay == options.lease_wait);
+  CHECK_FALSE(backend.script->retries.at(0).counts);  // nobody tried it
+}
+
+TEST_CASE_FIXTURE(Fixture, "a handler that returns nothing has handled what it did not throw at") {
+  struct Quiet {
+    using events = pulse::Events<Note>;
+    std::string seen;
+    void handle(const Note& note, const pulse::DeliveryContext&) {
+      if (note.text == "b") {
+        throw std::runtime_error("not b");
+      }
+      seen += note.text + ";";
+    }
+  } quiet;
+  pulse::Consumer<ScriptedBackend&, MapDedup&, CountingMetrics&, Quiet&, NoteTraits> consumer{backend, dedup, metrics, quiet, options, clock};
+  push({{{1, 0}, "a"}, {{2, 0}, "b"}, {{3, 0}, "c"}});
+  for (int i = 0; i < 3; ++i) {
+    CHECK(consumer.poll());
+  }
+  CHECK(backend.script->trace == "subscribe;ack 1;ack 3;retry 2;");
+  CHECK(quiet.seen == "a;c;");
+}
+
+TEST_CASE("a handler of several events is given each as what it is, and may return nothing for one and a verdict for another") {
+  struct Both {
+    using events = pulse::Events<pulse::FeedbackEvent, pulse::RateAdjustment>;
+    std::string seen;
+    void handle(const pulse::FeedbackEvent& event, const pulse::DeliveryContext&) { seen += event.coordinator_id + ";"; }
+    Verdict handle(const pulse::RateAdjustment& event, const pulse::DeliveryContext&) {
+      seen += event.provider + ";";
+      return Verdict::dead_letter("no rates here");
+    }
+  } both;
+  pulse::ManualClock clock;
+  using Payload = pulse::OneOf<pulse::FeedbackEvent, pulse::RateAdjustment>;
+  pulse::InMemoryBackend<pulse::Envelope<Payload>, pulse::ManualClock> bus{{}, clock};
+  const auto publish = [&](const char* id, Payload payload) {
+    pulse::Envelope<Payload> envelope;
+    envelope.id = id;
+    envelope.payload = std::move(payload);
+    REQUIRE(bus.publish("s", envelope));
+  };
+  publish("1", pulse::FeedbackEvent{.coordinator_id = "bars"});
+  publish("2", pulse::RateAdjustment{.provider = "ibkr"});
+  pulse::ConsumerOptions options;
+  options.subscribe.streams = {"s"};
+  options.heartbeat = 0ms;
+  options.loop.batch = 10;
+  struct Traits : pulse::DefaultTraits {
+    using clock = pulse::ManualClock;
+  };
+  MapDedup dedup;
+  pulse::Consumer<decltype(bus)&, MapDedup&, pulse::NoMetrics, Both&, Traits> consumer{bus, dedup, pulse::NoMetrics{}, both, options, clock};
+  for (int i = 0; i < 3; ++i) {
+    CHECK(consumer.poll());
+  }
+  CHECK(both.seen == "bars;ibkr;");
+  CHECK(bus.dead_letters("s", {}, 10)->at(0).reason == "no rates here");
+  CHECK(dedup.state.size() == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a handler's verdict is carried out") {
   handler.call = [](const Note& note, const pulse::DeliveryContext&) {
-    return note.text == "stale" ? Verdict::stale() : note.text == "later" ? Verdict::retry(3s) : Verdict::dead_letter("not for us");
+    return note.text == "stale"   ? Verdict::stale()
+           : note.text == "later" ? Verdict::retry(3s)
+           : note.text == "now"   ? Verdict::retry(0ms)
+                                  : Verdict::dead_letter("not for us");
   };
-  push({{{1, 0}, "stale"}, {{2, 0}, "later"}, {{3, 0}, "no"}});
-  CHECK(drain() == "subscribe;ack 1;retry 2;dead 3 (not for us);");
+  push({{{1, 0}, "stale"}, {{2, 0}, "later"}, {{3, 0}, "no"}, {{4, 0}, "now"}});
+  CHECK(drain() == "subscribe;ack 1;retry 2;retry 4;dead 3 (not for us);");
   CHECK(metrics.outcome(Outcome::stale) == 1);
-  CHECK(metrics.outcome(Outcome::retry) == 1);
+  CHECK(metrics.outcome(Outcome::retry) == 2);
+  CHECK(backend.script->retries.at(0).delay == 3s);
+  CHECK(backend.script->retries.at(1).delay == 0ms);
   CHECK(metrics.outcome(Outcome::dead_letter) == 1);
 }
 
@@ -476,6 +562,29 @@ TEST_CASE_FIXTURE(Fixture, "a host that beats by itself needs no thread: what it
   }
   CHECK(backend.script->trace == "subscribe;ack 2;");
   CHECK(dedup.state.at(EventId::from_text("a")) == Claim::done);
+  CHECK(metrics.outcome(Outcome::success) == 1);
+}
+
+// guarantee 7
+TEST_CASE_FIXTURE(Fixture, "an entry that was lost while its handler failed, or gave it up, is left to its new owner") {
+  options.heartbeat = 10s;
+  options.heartbeat_thread = false;
+  backend.script->lose_on_extend = 0;
+  std::string way;
+  SUBCASE("it throws") { way = "throws"; }
+  SUBCASE("it asks for a retry") { way = "retry"; }
+  SUBCASE("it asks for the dead letters") { way = "dead letter"; }
+  handler.call = [&](const Note&, const pulse::DeliveryContext&) -> Verdict {
+    consumer().heartbeat();
+    if (way == "throws") {
+      throw std::runtime_error("no database");
+    }
+    return way == "retry" ? Verdict::retry(1s) : Verdict::dead_letter("not for us");
+  };
+  push({{{1, 0}, "a"}});
+  CHECK(drain() == "subscribe;");
+  CHECK(dedup.state.empty());
+  CHECK(metrics.values.at("pulse_lease_lost_total") == 1);
 }
 
 // guarantee 7

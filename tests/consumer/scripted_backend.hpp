@@ -41,6 +41,7 @@ class ScriptedBackend {
     std::deque<ErrorCode> subscribe_errors;
     std::deque<ErrorCode> flush_errors;
     std::string trace;
+    std::vector<RetryItem> retries;           // as they were settled
     std::function<void()> while_receiving{};  // runs inside receive, as what happens meanwhile
     std::atomic<int> wakes{0};
     std::size_t lose_on_extend = ~std::size_t{0};
@@ -74,6 +75,7 @@ class ScriptedBackend {
       }
       for (const auto& retry : settlement.retries) {
         script_->trace += "retry " + name(retry.index) + ";";
+        script_->retries.push_back(retry);
       }
       for (const auto& dead : settlement.dead_letters) {
         script_->trace += "dead " + name(dead.index) + " (" + std::string(dead.reason) + ");";

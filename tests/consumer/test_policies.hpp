@@ -30,13 +30,15 @@ struct pulse::Describe<pulse::testing::Note> {
 
 namespace pulse::testing {
 
-/// The bytes are the event's id and its text; "malformed", "invalid" and "warned" are what they say.
+/// The bytes are the event's id and its text; "malformed", "invalid" and "warned" are what they say. Of track v2 is what ends in "v2".
 struct NoteCodec {
   DecodeResult decode(std::string_view data, Envelope<Note>& envelope, DecodeError& error) {
-    if (data == "malformed" || data == "invalid") {
+    envelope.meta.track = data.ends_with("v2") ? Track::v2 : Track::v1;
+    if (data.starts_with("malformed") || data.starts_with("invalid")) {
       error.text = "found " + std::string(data);
-      return data == "malformed" ? DecodeResult::malformed : DecodeResult::invalid;
+      return data.starts_with("malformed") ? DecodeResult::malformed : DecodeResult::invalid;
     }
+    envelope.ts = 1e9;
     envelope.id.reset();
     if (!data.starts_with("no id")) {
       envelope.id = data;

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <thread>
 
@@ -69,6 +70,7 @@ TEST_CASE("a lease that is lost is known as lost, and forgotten with the batch")
   std::atomic<bool> attention{false};
   Keeper keeper{10s, 8, clock, attention};
   keeper.start();
+  CHECK_FALSE(keeper.any_lost());
   keeper.open(subscription, 4);
   CHECK_FALSE(keeper.any_lost());
   clock.advance(11s);
@@ -104,9 +106,39 @@ TEST_CASE("without an interval there is no thread and no beat") {
   keeper.start();
   keeper.open(subscription, 4);
   clock.advance(100s);
+  keeper.beat();
   CHECK(subscription.beats == 0);
   CHECK_FALSE(keeper.any_lost());
   keeper.close();
+}
+
+TEST_CASE("a batch's first beat comes an interval after it was opened, however short that is") {
+  pulse::ManualClock clock;
+  FakeSubscription subscription;
+  std::atomic<bool> attention{false};
+  Keeper keeper{1ms, 8, clock, attention};
+  keeper.start();
+  clock.advance(100s);
+  keeper.open(subscription, 4);
+  std::this_thread::sleep_for(20ms);  // of the machine's: on the clock no time passes
+  CHECK(subscription.beats == 0);
+  clock.advance(1ms);
+  until([&] { return subscription.beats >= 1; });
+  keeper.close();
+  clock.advance(100s);
+  std::this_thread::sleep_for(20ms);
+  CHECK(subscription.beats == 1);
+}
+
+TEST_CASE("stopping does not wait for the next beat") {
+  FakeSubscription subscription;
+  std::atomic<bool> attention{false};
+  pulse::engine::LeaseKeeper<FakeSubscription, pulse::SystemClock> keeper{1h, 8, pulse::SystemClock{}, attention};
+  keeper.start();
+  keeper.open(subscription, 4);
+  std::this_thread::sleep_for(20ms);  // its thread waits by now, most of the time
+  keeper.stop();
+  CHECK(subscription.beats == 0);
 }
 
 TEST_CASE("without its thread, a batch is extended when somebody says so") {

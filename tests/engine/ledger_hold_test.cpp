@@ -87,6 +87,16 @@ TEST_CASE("each decision tells dedup first and the ledger second") {
   CHECK(text(ledger).empty());
 }
 
+TEST_CASE("a retry after a failure counts as a delivery, one that nobody tried does not") {
+  pulse::engine::Ledger ledger{4};
+  ledger.retry(1, 250ms);
+  ledger.wait(2, 10ms);
+  CHECK(text(ledger) == "retry 1 after 250;retry 2 after 10;");
+  const auto retries = ledger.settlement().retries;
+  CHECK(retries[0].counts);
+  CHECK_FALSE(retries[1].counts);
+}
+
 TEST_CASE("reasons stay readable however many dead letters follow") {
   pulse::engine::Ledger ledger{1};  // outgrown on purpose: short strings move when their vector grows
   for (std::uint32_t i = 0; i < 50; ++i) {

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -109,6 +110,62 @@ TEST_CASE("an empty page in the middle of a scan goes on soon, not at once") {
   CHECK(host.step() == Step::receive);
   host.now += 400ms;  // claim_interval / 20 and its jitter
   CHECK(host.step() == Step::claim);
+}
+
+TEST_CASE("where a page brought something, the next one is asked for after one read; where it did not, after a twentieth of the interval") {
+  LoopOptions options;
+  options.claim_interval = 40ms;
+  Host host{options};
+  host.step();
+  host.loop.claimed(1, true, host.now);
+  CHECK(host.step() == Step::receive);
+  CHECK(host.step() == Step::claim);
+  host.loop.claimed(0, true, host.now);
+  CHECK(host.step() == Step::receive);
+  CHECK(host.step() == Step::receive);
+  host.now += 1ms;
+  CHECK(host.step() == Step::receive);
+  host.now += 1ms;
+  CHECK(host.step() == Step::claim);
+
+  options.claim_interval = 10ms;  // of which a twentieth is less than the least
+  Host quick{options};
+  quick.step();
+  quick.loop.claimed(0, true, quick.now);
+  CHECK(quick.step() == Step::receive);
+  CHECK(quick.step() == Step::receive);
+  quick.now += 1ms;
+  CHECK(quick.step() == Step::claim);
+}
+
+TEST_CASE("rounds of claiming are a claim_interval apart, a fifth more or less") {
+  LoopOptions options;
+  options.claim_interval = 1000ms;
+  options.wait = 1h;
+  Host host{options};
+  std::vector<std::chrono::milliseconds> waits;
+  for (int i = 0; i < 1000; ++i) {
+    host.loop.claimed(0, false, host.now);
+    waits.push_back(host.loop.next(host.now).wait);
+  }
+  const auto [least, most] = std::minmax_element(waits.begin(), waits.end());
+  CHECK(*least >= 800ms);
+  CHECK(*least < 810ms);
+  CHECK(*most <= 1200ms);
+  CHECK(*most > 1190ms);
+}
+
+TEST_CASE("a pause after a failure is 1 ms more than what is drawn from its ceiling") {
+  LoopOptions options;
+  options.error_base = options.error_cap = 1ms;
+  std::vector<std::chrono::milliseconds> pauses;
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    Host host{options, seed};
+    host.loop.failed(ErrorCode::unavailable, host.now);
+    pauses.push_back(host.loop.next(host.now).wait);
+  }
+  CHECK(*std::min_element(pauses.begin(), pauses.end()) == 1ms);
+  CHECK(*std::max_element(pauses.begin(), pauses.end()) == 2ms);
 }
 
 // guarantee 9
@@ -240,6 +297,8 @@ TEST_CASE("options out of bounds are refused by name") {
   CHECK(error(options).find("batch is 0: allowed are 1 to 65536") != std::string::npos);
   options.batch = 65537;
   CHECK(error(options).find("batch is 65537") != std::string::npos);
+  options.batch = 65536;
+  CHECK(error(options).empty());
   options = {};
   options.wait = -1ms;
   CHECK(error(options).find("wait") != std::string::npos);
@@ -248,6 +307,59 @@ TEST_CASE("options out of bounds are refused by name") {
   CHECK(error(options).find("claim_idle") != std::string::npos);
   options = {};
   CHECK(error(options, 1ms, 20s).find("half of claim_idle") != std::string::npos);
+  CHECK(error(options, 1ms, 15s).empty());
+  options.claim_idle = 1ms;
+  CHECK(error(options, 0ms, 1ms).find("half of claim_idle") != std::string::npos);
+}
+
+TEST_CASE("each time may be its least and a day, and nothing outside") {
+  struct Row {
+    const char* name;
+    std::chrono::milliseconds LoopOptions::* time;
+    std::chrono::milliseconds least;
+  };
+  const Row rows[] = {{"loop.wait", &LoopOptions::wait, 0ms},
+                      {"loop.claim_idle", &LoopOptions::claim_idle, 1ms},
+                      {"loop.claim_interval", &LoopOptions::claim_interval, 1ms},
+                      {"loop.error_base", &LoopOptions::error_base, 1ms},
+                      {"loop.error_cap", &LoopOptions::error_cap, 1ms},
+                      {"loop.drain_deadline", &LoopOptions::drain_deadline, 0ms}};
+  const auto refused = [](const LoopOptions& options, std::chrono::milliseconds deadline, std::chrono::milliseconds heartbeat) {
+    const pulse::Status status = check(options, deadline, heartbeat);
+    return status ? std::string{} : status.error().message.substr(0, status.error().message.find(" is "));
+  };
+  LoopOptions options;
+  for (const Row& row : rows) {
+    for (const auto good : {row.least, std::chrono::milliseconds{24h}}) {
+      options = {};
+      options.*row.time = good;
+      CHECK(refused(options, 0ms, 0ms).empty());
+    }
+    for (const auto bad : {row.least - 1ms, std::chrono::milliseconds{24h} + 1ms}) {
+      options = {};
+      options.*row.time = bad;
+      CHECK(refused(options, 0ms, 0ms) == std::string("ConsumerOptions.") + row.name);
+    }
+  }
+  options = {};
+  options.batch = 1;
+  options.claim_idle = 24h;
+  CHECK(refused(options, 0ms, -1ms) == "ConsumerOptions.heartbeat");
+  CHECK(refused(options, -1ms, 0ms) == "ConsumerOptions.handler_deadline");
+  CHECK(refused(options, 24h - 1ms, 0ms).empty());
+  CHECK(refused(options, 24h + 1ms, 0ms) == "ConsumerOptions.handler_deadline");
+}
+
+TEST_CASE("without a word of one's own, the times are those of the documentation") {
+  const LoopOptions options;
+  CHECK(options.batch == 100);
+  CHECK(options.wait == 1s);
+  CHECK(options.claim_idle == 30s);
+  CHECK(options.claim_interval == 5s);
+  CHECK(options.error_base == 50ms);
+  CHECK(options.error_cap == 5s);
+  CHECK(options.drain_deadline == 5s);
+  CHECK(pulse::engine::Action{}.wait == 0ms);
 }
 
 // guarantee 7
@@ -262,4 +374,14 @@ TEST_CASE("field bug 6: entries that would age past claim_idle in the queue here
   CHECK(check(options, 299ms, 10s, true));
   CHECK_FALSE(check(options, 150ms, 0ms, true));
   CHECK(check(options, 149ms, 0ms, true));
+  const auto says = [&](bool prefetch, const char* text) {
+    const pulse::Status status = check(options, 300ms, 0ms, prefetch);
+    return !status && status.error().message.find(text) != std::string::npos;
+  };
+  CHECK(says(false, "batch (100) x handler_deadline (300 ms) is not below claim_idle (30000 ms)"));
+  CHECK(says(false, "or set a heartbeat"));
+  CHECK(says(true, "batch (100, twice with prefetch) x"));
+  CHECK(says(true, "or do without prefetch"));
+  options.batch = 1;
+  CHECK_FALSE(check(options, 30s, 0ms));
 }

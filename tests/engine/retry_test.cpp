@@ -17,6 +17,21 @@ TEST_CASE("field bug 19: a failed delivery waits, doubling up to a cap, and neve
   CHECK(pulse::ExponentialBackoff::bounded(100ms, 30'000ms, 10) == 30'000);
   CHECK(pulse::ExponentialBackoff::bounded(100ms, 30'000ms, ~std::uint64_t{0}) == 30'000);
   CHECK(pulse::ExponentialBackoff::bounded(0ms, 0ms, 3) == 1);
+  CHECK(pulse::ExponentialBackoff::bounded(0ms, 100ms, 3) == 4);
+}
+
+TEST_CASE("without a word of one's own: 100 ms doubling to 30 s, five deliveries") {
+  constexpr pulse::ExponentialBackoff backoff{};
+  CHECK(backoff.base == 100ms);
+  CHECK(backoff.cap == 30s);
+  CHECK(backoff.max_deliveries == 5);
+}
+
+TEST_CASE("both ends of a step are drawn, and nothing beyond them") {
+  constexpr pulse::ExponentialBackoff backoff{2ms, 2ms, 5};
+  for (std::uint64_t random = 0; random < 10; ++random) {
+    CHECK(backoff.delay(1, random) == (random % 2 == 0 ? 1ms : 2ms));
+  }
 }
 
 TEST_CASE("a delay is between half and the whole of its step, and spreads") {

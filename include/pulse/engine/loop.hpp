@@ -95,11 +95,9 @@ class Loop {
 
   /// `more`: the cursor has not come round, so eligible entries may lie ahead.
   void claimed(std::size_t count, bool more, SteadyTime now) noexcept {
-    healthy();
     just_claimed_ = true;
     if (more && count > 0) {
-      next_claim_ = now;  // in turn with receive
-      return;
+      return;  // it stays due: in turn with receive
     }
     // An empty page in the middle of a scan: go on soon, but not as fast as the server answers.
     const auto base = more ? std::max(options_.claim_interval / 20, std::chrono::milliseconds{1}) : options_.claim_interval;

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+//
+// A strategy that answers from elsewhere: what the consumer asks of it, and when.
+#include <doctest/doctest.h>
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pulse/consumer.hpp"
+#include "scripted_backend.hpp"
+#include "test_policies.hpp"
+
+using namespace std::chrono_literals;
+using namespace pulse::testing;
+using pulse::Claim;
+using pulse::ErrorCode;
+using pulse::EventId;
+using pulse::Outcome;
+using pulse::Status;
+using pulse::Verdict;
+
+namespace {
+
+/// A window on a server that a test plays.
+struct RemoteMap : MapDedup {
+  static constexpr bool shared = true;
+  std::string trace;
+  std::deque<ErrorCode> claim_errors;
+  std::deque<ErrorCode> flush_errors;
+
+  using MapDedup::claim;
+  Status claim(std::span<const EventId> ids, std::span<Claim> claims) {
+    trace += "claim " + std::to_string(ids.size()) + ";";
+    if (auto failed = take(claim_errors)) {
+      return *failed;
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      claims[i] = claim(ids[i]);
+    }
+    return {};
+  }
+  void release(EventId id) {
+    trace += "release;";
+    MapDedup::release(id);
+  }
+  Status flush(std::chrono::milliseconds) {
+    if (auto failed = take(flush_errors)) {
+      trace += "flush fails;";
+      return *failed;
+    }
+    return {};
+  }
+
+ private:
+  static std::unique_ptr<pulse::Error> take(std::deque<ErrorCode>& errors) {
+    if (errors.empty()) {
+      return nullptr;
+    }
+    const ErrorCode code = errors.front();
+    errors.pop_front();
+    return std::make_unique<pulse::Error>(pulse::Error{code, "the window is away"});
+  }
+};
+static_assert(pulse::RemoteDedup<RemoteMap>);
+
+struct Fixture {
+  ScriptedBackend backend;
+  RemoteMap dedup;
+  CountingMetrics metrics;
+  pulse::ManualClock clock;
+  std::string handled;
+  NoteHandler handler{[this](const Note& note, const pulse::DeliveryContext&) {
+    handled += note.text + ";";
+    return Verdict::ack();
+  }};
+  pulse::ConsumerOptions options = [] {
+    pulse::ConsumerOptions quick;
+    quick.heartbeat = 0ms;
+    quick.loop.batch = 10;
+    return quick;
+  }();
+  pulse::Consumer<ScriptedBackend&, RemoteMap&, CountingMetrics&, NoteHandler&, NoteTraits> consumer{backend, dedup, metrics, handler, options, clock};
+
+  void push(std::vector<ScriptedBackend::Delivery> batch) { backend.script->batches.push_back(std::move(batch)); }
+  std::string polls(int count) {
+    for (int i = 0; i < count; ++i) {
+      const auto report = consumer.poll();
+      REQUIRE(report);
+      clock.advance(report->pause);
+    }
+    return backend.script->trace;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch is claimed in one call; what cannot be decoded is not claimed at all") {
+  push({{{1, 0}, "malformed"}, {{2, 0}, "a"}, {{3, 0}, "invalid"}, {{4, 0}, "b"}, {{5, 0}, "a"}, {{6, 0}, "warned"}});
+  CHECK(polls(3) == "subscribe;ack 2;ack 4;ack 6;retry 5;dead 1 (malformed: found malformed);dead 3 (invalid: found invalid);");
+  CHECK(dedup.trace == "claim 4;");
+  CHECK(handled == "a;b;warned;");
+  CHECK(metrics.outcome(Outcome::invalid) == 2);
+  CHECK(metrics.outcome(Outcome::retry) == 1);  // the same event twice in a batch: when the first is done, the second is looked at again
+  CHECK(metrics.values.at("pulse_schema_warnings_total/v1") == 1);
+  CHECK(dedup.state.at(EventId::from_text("a")) == Claim::done);
+}
+
+TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch of nothing but what cannot be decoded asks nobody") {
+  push({{{1, 0}, "malformed"}});
+  CHECK(polls(3) == "subscribe;dead 1 (malformed: found malformed);");
+  CHECK(dedup.trace.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "remote dedup: a duplicate is acknowledged, by the producer's id or the entry's") {
+  push({{{1, 0}, "a"}, {{2, 0}, "no id"}});
+  push({{{3, 0}, "a"}, {{2, 0}, "no id", 2}});
+  CHECK(polls(4) == "subscribe;ack 1;ack 2;ack 3;ack 2;");
+  CHECK(handled == "a;no id;");
+  CHECK(metrics.outcome(Outcome::duplicate) == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "remote dedup: while it cannot be asked nobody handles anything, and then the same batch is handled") {
+  dedup.claim_errors = {ErrorCode::unavailable, ErrorCode::unavailable};
+  push({{{1, 0}, "a"}, {{2, 0}, "b"}});
+  push({{{3, 0}, "c"}});
+  CHECK(polls(9) == "subscribe;ack 1;ack 2;ack 3;");
+  CHECK(dedup.trace == "claim 2;claim 2;claim 2;claim 1;");
+  CHECK(handled == "a;b;c;");
+}
+
+// guarantee 2
+TEST_CASE_FIXTURE(Fixture, "remote dedup: nothing is acknowledged before its mark is known to be there") {
+  dedup.flush_errors = {ErrorCode::unavailable};
+  push({{{1, 0}, "a"}});
+  CHECK(polls(2) == "subscribe;");
+  CHECK(handled == "a;");
+  CHECK(polls(4) == "subscribe;ack 1;");
+  CHECK(handled == "a;");
+}
+
+// guarantee 6
+TEST_CASE_FIXTURE(Fixture, "remote dedup: what a stop leaves of a batch is given back") {
+  handler.call = [this](const Note& note, const pulse::DeliveryContext&) {
+    handled += note.text + ";";
+    consumer.stop();
+    return Verdict::ack();
+  };
+  push({{{1, 0}, "a"}, {{2, 0}, "b"}, {{3, 0}, "c"}});
+  CHECK(consumer.run());
+  CHECK(backend.script->trace == "subscribe;ack 1;flush;");
+  CHECK(dedup.trace == "claim 3;release;release;");
+  CHECK(dedup.state.size() == 1);
+}
