@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The program of a documentation page, built and run.
-usage: page_program.py extract PAGE OUT | page_program.py run NAME BINARY | page_program.py skip WHAT
+"""A program of a documentation page, built and run.
+usage: page_program.py extract PAGE OUT [NUMBER] | page_program.py run NAME BINARY | page_program.py skip WHAT
 
-`extract` writes the page's first C++ block that has a main; `run` prints NAME as a case: the program ends with 0; `skip` says what is not installed."""
+`extract` writes the page's first C++ block that has a main, or the NUMBER-th; `run` prints NAME as a case: the program ends with 0; `skip` says what is not installed."""
 import pathlib
 import re
 import subprocess
@@ -10,7 +10,8 @@ import sys
 
 if sys.argv[1] == "extract":
     blocks = re.findall(r"```cpp\n(.*?)```", pathlib.Path(sys.argv[2]).read_text(), re.S)
-    pathlib.Path(sys.argv[3]).write_text(next(block for block in blocks if "int main" in block))
+    programs = [block for block in blocks if "int main" in block]
+    pathlib.Path(sys.argv[3]).write_text(programs[int(sys.argv[4]) - 1 if len(sys.argv) > 4 else 0])
 elif sys.argv[1] == "skip":
     print(f"skipped: {sys.argv[2]} is not installed")
 else:

@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: MIT
 //
 // Runs schedules: the Consumer of include/pulse over a simulated server and a virtual clock. See docs/how-to/simulate.md
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "shrink.hpp"
 #include "world.hpp"
@@ -21,12 +30,14 @@ using namespace pulse::sim;
 constexpr const char* usage =
     "usage: ./dev sim [--schedules N] [--from SEED]     runs N schedules (10000), from SEED (1) on\n"
     "       ./dev sim --seed SEED                       runs one, and prints what happens in it\n"
+    "       --jobs N                                    in so many processes (as many as there are cores)\n"
     "options for both: --twin NAME, --without FAULT,..., --skip NUMBER,..., --steps N, --events N\n"
     "A violation is narrowed, printed step by step, and its exit code is 1.\n";
 
 struct Arguments {
   std::uint64_t schedules = 10'000;
   std::uint64_t from = 1;
+  std::uint64_t jobs = std::max(1U, std::thread::hardware_concurrency());
   std::optional<std::uint64_t> seed;
   RunOptions options;
 };
@@ -67,6 +78,8 @@ bool parse(int count, char** words, Arguments& out) {
       good = number(value, out.schedules);
     } else if (name == "--from") {
       good = number(value, out.from);
+    } else if (name == "--jobs") {
+      good = number(value, out.jobs) && out.jobs >= 1 && out.jobs <= 1024;
     } else if (name == "--seed") {
       good = number(value, out.seed.emplace());
     } else if (name == "--steps") {
@@ -110,30 +123,130 @@ int tell(World& world, std::uint64_t seed, RunOptions options) {
   return 1;
 }
 
-int run(const Arguments& arguments) {
-  World world;
-  std::array<std::uint64_t, fault_count> injected{};
+/// What one process has done, in memory that all see.
+struct Tally {
+  std::atomic<std::uint64_t> schedules{0};
+  std::atomic<std::uint64_t> seed{0};  ///< of the schedule it runs
   std::uint64_t steps = 0;
-  const std::clock_t begin = std::clock();  // of this process's processor: others may be busy on the machine
-  for (std::uint64_t i = 0; i < arguments.schedules; ++i) {
-    const std::uint64_t seed = arguments.from + i;
-    const Outcome outcome = world.run(seed, arguments.options);
-    steps += outcome.steps;
+  double seconds = 0;  ///< of this process's processor: others may be busy on the machine
+  std::array<std::uint64_t, fault_count> injected{};
+  bool broken = false;  ///< `seed` breaks a law
+};
+
+/// Every jobs-th schedule from the `which`-th on, until one breaks a law in any process.
+void work(const Arguments& arguments, std::uint64_t which, Tally& mine, std::atomic<bool>& over) {
+  World world;
+  const std::clock_t begin = std::clock();
+  for (std::uint64_t i = which; i < arguments.schedules && !over.load(std::memory_order_relaxed); i += arguments.jobs) {
+    mine.seed.store(arguments.from + i, std::memory_order_relaxed);
+    const Outcome outcome = world.run(arguments.from + i, arguments.options);
+    mine.schedules.fetch_add(1, std::memory_order_relaxed);
+    mine.steps += outcome.steps;
     for (std::size_t kind = 0; kind < fault_count; ++kind) {
-      injected[kind] += outcome.injected[kind];
+      mine.injected[kind] += outcome.injected[kind];
     }
     if (outcome.law != Law::none) {
-      const RunOptions narrow = shrink(world, seed, arguments.options);
-      (void)tell(world, seed, narrow);
-      std::printf("found in schedule %llu; the whole of it: ./dev sim %s\nnarrowed: ./dev sim %s\n", static_cast<unsigned long long>(i + 1),
-                  replay_arguments(seed, arguments.options).c_str(), replay_arguments(seed, narrow).c_str());
-      return 1;
+      mine.broken = true;
+      over = true;
+      break;
     }
   }
-  const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-  std::printf(
-      "%llu schedules of %.0f steps, 0 violations, %.0f schedules a second of one core\nfaults injected:", static_cast<unsigned long long>(arguments.schedules),
-      static_cast<double>(steps) / static_cast<double>(std::max<std::uint64_t>(arguments.schedules, 1)), static_cast<double>(arguments.schedules) / seconds);
+  mine.seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+}
+
+/// Processes, not threads: one that crashes is a find, and which seed it was at stands in the shared memory.
+struct Shared {
+  std::atomic<bool> over{false};
+  std::array<Tally, 1024> tallies{};
+};
+
+std::uint64_t sum(const Shared& shared, std::uint64_t jobs) {
+  std::uint64_t schedules = 0;
+  for (std::uint64_t i = 0; i < jobs; ++i) {
+    schedules += shared.tallies[i].schedules.load(std::memory_order_relaxed);
+  }
+  return schedules;
+}
+
+/// Waits for the processes, and tells once a minute how far they are. Returns the number of one that did not end by itself, or jobs.
+std::uint64_t wait_for(std::array<pid_t, 1024>& processes, const Arguments& arguments, Shared& shared) {
+  std::uint64_t crashed = arguments.jobs;
+  auto tell_at = std::chrono::steady_clock::now() + std::chrono::minutes{1};
+  for (std::uint64_t left = arguments.jobs; left > 0; std::this_thread::sleep_for(std::chrono::milliseconds{20})) {
+    for (std::uint64_t i = 0; i < arguments.jobs; ++i) {
+      int status = 0;
+      if (processes[i] == 0 || ::waitpid(processes[i], &status, WNOHANG) == 0) {
+        continue;
+      }
+      processes[i] = 0;
+      --left;
+      if (status != 0) {
+        crashed = i;
+        shared.over = true;
+      }
+    }
+    if (std::chrono::steady_clock::now() >= tell_at) {
+      std::fprintf(stderr, "%llu schedules\n", static_cast<unsigned long long>(sum(shared, arguments.jobs)));
+      tell_at += std::chrono::minutes{1};
+    }
+  }
+  return crashed;
+}
+
+int run(const Arguments& arguments) {
+  void* const memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    std::perror("mmap");
+    return 2;
+  }
+  Shared& shared = *::new (memory) Shared;
+  const auto begin = std::chrono::steady_clock::now();
+  std::array<pid_t, 1024> processes{};
+  for (std::uint64_t i = 0; i < arguments.jobs; ++i) {
+    processes[i] = ::fork();
+    if (processes[i] == 0) {
+      work(arguments, i, shared.tallies[i], shared.over);
+      std::exit(0);  // a sanitizer looks for leaks here
+    }
+    if (processes[i] < 0) {
+      std::perror("fork");
+      return 2;
+    }
+  }
+  if (const std::uint64_t crashed = wait_for(processes, arguments, shared); crashed < arguments.jobs) {
+    std::printf("the process does not survive seed %llu, or ends badly after it: ./dev sim --seed %llu\n",
+                static_cast<unsigned long long>(shared.tallies[crashed].seed), static_cast<unsigned long long>(shared.tallies[crashed].seed));
+    return 1;
+  }
+  const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const std::uint64_t schedules = sum(shared, arguments.jobs);
+  std::array<std::uint64_t, fault_count> injected{};
+  std::uint64_t steps = 0;
+  double seconds = 0;
+  std::optional<std::uint64_t> broken;
+  for (std::uint64_t i = 0; i < arguments.jobs; ++i) {
+    const Tally& tally = shared.tallies[i];
+    steps += tally.steps;
+    seconds += tally.seconds;
+    for (std::size_t kind = 0; kind < fault_count; ++kind) {
+      injected[kind] += tally.injected[kind];
+    }
+    if (tally.broken) {
+      broken = std::min<std::uint64_t>(broken.value_or(tally.seed), tally.seed);
+    }
+  }
+  if (broken) {
+    World world;
+    const RunOptions narrow = shrink(world, *broken, arguments.options);
+    (void)tell(world, *broken, narrow);
+    std::printf("found after %llu schedules; the whole of it: ./dev sim %s\nnarrowed: ./dev sim %s\n", static_cast<unsigned long long>(schedules),
+                replay_arguments(*broken, arguments.options).c_str(), replay_arguments(*broken, narrow).c_str());
+    return 1;
+  }
+  const auto count = static_cast<double>(schedules);
+  std::printf("%llu schedules of %.0f steps, 0 violations, %.0f schedules a second of one core, %.0f by %llu processes\nfaults injected:",
+              static_cast<unsigned long long>(schedules), static_cast<double>(steps) / std::max(count, 1.0), count / seconds, count / wall,
+              static_cast<unsigned long long>(arguments.jobs));
   for (std::size_t kind = 0; kind < fault_count; ++kind) {
     std::printf(" %s %llu%s", std::string(fault_names[kind]).c_str(), static_cast<unsigned long long>(injected[kind]), kind + 1 == fault_count ? "\n" : ",");
   }
