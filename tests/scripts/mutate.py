@@ -61,13 +61,14 @@ class Family:
     """The headers of one folder with all their mutants in them, and the programs that test them."""
 
     def __init__(self, root, build, name, headers, jobs):
-        self.root, self.dir, self.name, self.jobs = root, build / name.replace("/", "_"), name, jobs
+        self.dir, self.name, self.jobs = build / name.replace("/", "_"), name, jobs
         shutil.rmtree(self.dir, ignore_errors=True)
-        shutil.copytree(root / "include", self.dir / "include")
+        for folder in ("include", "tests"):  # a copy: who works on the tree meanwhile disturbs nothing
+            shutil.copytree(root / folder, self.dir / folder)
         (self.dir / "mutant.hpp").write_text(mutants.SWITCH)
         self.sources, self.mutants, self.does_not_compile = {}, {}, set()
         for header in headers:
-            self.sources[header], found = mutants.find(root, header)
+            self.sources[header], found = mutants.find(self.dir, header)
             for mutant in found:
                 mutant.header, mutant.line = header, self.sources[header].count("\n", 0, mutant.begin)
                 self.mutants[len(self.mutants) + 1] = mutant
@@ -77,14 +78,14 @@ class Family:
         wanted = set(self.sources)
         found = []
         for place in TESTS.get(self.name.split("/")[0], [self.name.split("/")[0]]):
-            at = self.root / "tests" / place
+            at = self.dir / "tests" / place
             found += [at] if at.suffix else sorted(at.glob("*_test.cpp")) if place != "sim" else []
         return [unit for unit in found if wanted & self.reached(unit)]
 
     def reached(self, file, seen=None):
         seen = set() if seen is None else seen
         for name in re.findall(r'#include [<"]([^>"]+)[>"]', file.read_text()):
-            for path, key in ((self.root / "include" / name, name), (file.parent / name, str(file.parent / name))):
+            for path, key in ((self.dir / "include" / name, name), (file.parent / name, str(file.parent / name))):
                 if path.exists() and key not in seen:
                     seen.add(key)
                     self.reached(path, seen)
@@ -96,9 +97,9 @@ class Family:
             (self.dir / "include" / header).write_bytes(mutants.render(source, alive).encode("latin-1"))
 
     def compile(self, source, *options):
-        out = self.dir / (str(source.relative_to(self.root)).replace("/", "_") + ".o")
+        out = self.dir / (str(source.relative_to(self.dir)).replace("/", "_") + ".o")
         command = [COMPILER, "-std=c++20", "-O0", "-w", "-ferror-limit=0", "-fbracket-depth=1024", "-fmacro-backtrace-limit=0", "-ftemplate-backtrace-limit=0",
-                   f"-I{self.dir / 'include'}", "-include", str(self.dir / "mutant.hpp"), f'-DPULSE_TEST_DATA="{self.root / "tests" / "data"}"', *options]
+                   f"-I{self.dir / 'include'}", "-include", str(self.dir / "mutant.hpp"), f'-DPULSE_TEST_DATA="{self.dir / "tests" / "data"}"', *options]
         done = subprocess.run([*command, "-c", str(source), "-o", str(out)], capture_output=True, text=True)
         return out, "" if done.returncode == 0 else done.stderr
 
@@ -141,13 +142,13 @@ class Family:
     def build(self):
         units = self.units()
         objects = self.compile_all(units)
-        main, errors = self.compile(self.root / "tests" / "main.cpp")
+        main, errors = self.compile(self.dir / "tests" / "main.cpp")
         if errors:
             sys.exit(errors)
         self.programs = [self.link(one.with_suffix(""), [one, main]) for one in objects]
         self.sim = None
         if "sim" in TESTS.get(self.name.split("/")[0], []):
-            parts = [file for file in sorted((self.root / "tests" / "sim").glob("*.cpp")) if not file.name.endswith("_test.cpp")]
+            parts = [file for file in sorted((self.dir / "tests" / "sim").glob("*.cpp")) if not file.name.endswith("_test.cpp")]
             self.sim = self.link(self.dir / "sim", self.compile_all(parts))
             if self.mutants.keys() & self.does_not_compile:  # some may have been refused there alone: all programs must be of one kind
                 self.programs = [self.link(one.with_suffix(""), [one, main]) for one in self.compile_all(units)]
