@@ -12,7 +12,8 @@ int main() {
   pulse::Consumer consumer{bus, pulse::FifoWindow{65536}, pulse::NoMetrics{}, rates};
   pulse::Publisher publisher{bus, pulse::stream_key(pulse::feedback_stream)};
 
-  pulse::FeedbackEvent full{.coordinator_id = "bars", .queue_size = 900, .capacity = 1000, .level = pulse::BackpressureLevel::hard};
+  pulse::FeedbackEvent full{.coordinator_id = "bars", .queue_size = 900, .capacity = 1000};
+  full.level = pulse::BackpressureLevel::hard;
   full.ts = pulse::epoch_seconds(pulse::SystemClock::wall());
   (void)publisher.publish(full);
 

@@ -66,7 +66,7 @@ def navigation():
         lines.append(f"  - {quoted(section)}:")
         for title, page, more in entries:
             if not more:
-                lines.append(f"      - {quoted(title)}: {page}")
+                lines.append(f"      - {quoted(title)}: {place(root / 'docs' / page)}")
                 continue
             lines.append(f"      - {quoted(title)}:")
             lines += [f"          - {quoted(t)}: {p}" for t, p in [("Contract and chooser", page), *more]]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <poll.h>
+
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -8,6 +10,7 @@
 
 #include "pulse/concept/backend.hpp"
 #include "pulse/core/clock.hpp"
+#include "pulse/core/readiness.hpp"
 
 /// The laws of Backend, executable and bound to no test framework, for any backend of bytes whose time can be moved by hand. In a test
 /// of one's own:
@@ -241,6 +244,35 @@ template <class Make, class Pass = AdvanceClock>
     auto one = *b->subscribe(at("one"));
     one.wake();
     if (broken("a wake ends a waiting receive", "", text(one.receive(1, 1h)))) {
+      return law;
+    }
+  }
+  if constexpr (ArmingSubscription<typename std::remove_cvref_t<decltype(*make(clock))>::subscription_type>) {
+    auto b = make(clock);
+    Readiness ready;
+    auto one = *b->subscribe(at("one"));
+    const auto readable = [&] {
+      pollfd socket{ready.descriptor(), POLLIN, 0};
+      return ready.descriptor() < 0 || ::poll(&socket, 1, 30'000) == 1;
+    };
+    (void)one.receive(1, 0ms);
+    if (const auto due = one.arm(1, 1h, ready); !due || *due != 1h) {
+      return "armed with nothing to give, nothing is due before the wait is over";
+    }
+    if (broken("a receive that may not wait gives nothing where nothing came", "", text(one.receive(1, 0ms)))) {
+      return law;
+    }
+    std::string got;
+    (void)b->publish("s", "a");
+    for (int looks = 0; got.empty() && looks < 100; ++looks) {  // it may be readable without need
+      ready.clear();
+      const auto due = one.arm(1, 1h, ready);
+      if (!due || (due->count() > 0 && !readable())) {
+        return "an armed subscription is readable once an entry has come";
+      }
+      got = text(one.receive(1, 0ms));
+    }
+    if (broken("what it became readable for is received", "a:1 ", got)) {
       return law;
     }
   }
