@@ -42,7 +42,7 @@ format() {
 }
 
 tidy() {
-  printf '#include <pulse/pulse.hpp>\n#include <pulse/codec/json_schema.hpp>\n#include <pulse/metrics/prometheus_text.hpp>\n#include <pulse/health.hpp>\n#include <pulse/ext/http_endpoint.hpp>\n' >.build/tidy.cpp
+  printf '#include <pulse/pulse.hpp>\n#include <pulse/codec/json_schema.hpp>\n#include <pulse/metrics/prometheus_text.hpp>\n#include <pulse/health.hpp>\n#include <pulse/ext/http_endpoint.hpp>\n#include <pulse/core/readiness.hpp>\n' >.build/tidy.cpp
   clang-tidy-19 --quiet --warnings-as-errors='*' --header-filter='include/pulse/.*' .build/tidy.cpp -- -std=c++20 -Iinclude
 }
 
