@@ -222,6 +222,21 @@ TEST_CASE("a Cuckoo forgets an epoch at a time") {
   CHECK(cuckoo.forgotten_early() == 0);
 }
 
+TEST_CASE("a Cuckoo that is told of an id again keeps one fingerprint of it, as young as the last time") {
+  constexpr std::size_t window = 310;
+  Cuckoo cuckoo{window, {}, 3};
+  for (int times = 0; times < 100; ++times) {  // more often than there are places for it
+    cuckoo.remember(id(0));
+  }
+  CHECK(cuckoo.size() == 1);
+  for (std::uint64_t n = 1; n < window; ++n) {
+    handle(cuckoo, n);
+    REQUIRE(cuckoo.claim(id(0)) == Claim::done);
+  }
+  CHECK(cuckoo.size() == window);
+  CHECK(cuckoo.forgotten_early() == 0);
+}
+
 TEST_CASE("a table that is too full forgets the oldest, and counts each") {
   constexpr std::size_t window = 3100;
   const SeededHash hash{1};

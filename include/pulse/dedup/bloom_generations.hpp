@@ -113,6 +113,8 @@ class BloomGenerations {
     }
   }
 
+  void renew(std::uint64_t hash) noexcept { insert(hash); }
+
   [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(before_ + entered_); }
   [[nodiscard]] std::size_t window() const noexcept { return static_cast<std::size_t>(window_); }
   [[nodiscard]] std::size_t bytes() const noexcept { return pairs_.size() * sizeof(Pair); }

@@ -69,32 +69,31 @@ class CuckooTable {
     return false;
   }
 
+  /// Requires: it was not contained a moment ago. Where it is by now, it takes a place more, and no harm is done.
   void insert(std::uint64_t hash) noexcept {
-    const std::uint32_t wanted = print(hash);
     const Pair pair = pair_of(hash);
-    std::uint32_t* place = nullptr;
-    for (std::uint32_t match = matches(pair, wanted); match != 0 && place == nullptr; match &= match - 1) {
-      if (alive(entry(pair, match))) {  // one that looks the same: it stands for both now
-        place = &entry(pair, match);
-        --counts_[*place >> print_bits];
+    const std::uint32_t first = free_ways(buckets_[pair.first]);
+    const std::uint32_t second = free_ways(buckets_[pair.second]);
+    if ((first | second) == 0) [[unlikely]] {
+      enter(make_room(pair), hash);
+    } else {
+      const bool to_first = as_many(first, second);
+      enter(buckets_[to_first ? pair.first : pair.second].entries[static_cast<std::size_t>(std::countr_zero(to_first ? first : second))], hash);
+    }
+  }
+
+  /// The same of one that may be contained: then it is as young as if it was inserted now.
+  void renew(std::uint64_t hash) noexcept {
+    const Pair pair = pair_of(hash);
+    for (std::uint32_t match = matches(pair, print(hash)); match != 0; match &= match - 1) {
+      if (std::uint32_t& same = entry(pair, match); alive(same)) {
+        --counts_[same >> print_bits];
         --size_;
+        enter(same, hash);
+        return;
       }
     }
-    if (place == nullptr) {
-      const std::uint32_t first = free_ways(buckets_[pair.first]);
-      const std::uint32_t second = free_ways(buckets_[pair.second]);
-      if ((first | second) == 0) [[unlikely]] {
-        place = &make_room(pair);
-      } else if (as_many(first, second)) {
-        place = &buckets_[pair.first].entries[static_cast<std::size_t>(std::countr_zero(first))];
-      } else {
-        place = &buckets_[pair.second].entries[static_cast<std::size_t>(std::countr_zero(second))];
-      }
-    }
-    *place = (now_ & ~print_mask) | wanted;
-    ++counts_[now_ >> print_bits];
-    ++size_;
-    go_on();
+    insert(hash);
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -169,6 +168,12 @@ class CuckooTable {
     return *oldest;
   }
 
+  void enter(std::uint32_t& place, std::uint64_t hash) noexcept {
+    place = (now_ & ~print_mask) | print(hash);
+    ++counts_[now_ >> print_bits];
+    ++size_;
+    go_on();
+  }
   void go_on() noexcept {
     if (--until_sweep_ == 0) {
       until_sweep_ = sweep_every_;

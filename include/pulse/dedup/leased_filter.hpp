@@ -85,7 +85,8 @@ class LeaseTable {
 /// A strategy of three states made of a filter, which can only be told and asked. What is in flight stands beside it, in an exact table; an id
 /// enters the filter when it is done, so that one whose handler failed is as absent as before.
 ///
-/// A Filter has `contains(hash)`, `insert(hash)`, `prefetch(hash)`, `size()`, `window()` and `bytes()`, and sees ids by a hash under a secret seed only.
+/// A Filter has `contains(hash)`, `insert(hash)` of what it does not contain, `renew(hash)` of what it may, `prefetch(hash)`, `size()`, `window()` and
+/// `bytes()`. It sees ids by a hash under a secret seed only.
 template <class Filter>
 class LeasedFilter {
  public:
@@ -141,7 +142,7 @@ class LeasedFilter {
     if (const std::uint32_t slot = leases_.find(id, hash); slot != LeaseTable::none) {
       leases_.remove(slot);
     }
-    filter_.insert(hash);
+    filter_.renew(hash);
   }
 
   void prefetch(EventId id) const noexcept { filter_.prefetch(hash_(id)); }
