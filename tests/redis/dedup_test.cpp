@@ -241,6 +241,44 @@ TEST_CASE("redis dedup: a failover loses marks with the acks that follow them, a
   CHECK(again > 0);
 }
 
+TEST_CASE("redis dedup: without memory for its marks nothing is handled, nothing acked, and it goes on when there is some (OOM)") {
+  RedisServer server{"maxmemory-policy noeviction"};
+  pulse::RedisBackend<> backend{url_of(server.url())};
+  publish_events(backend, 0, 30);
+  std::map<std::int64_t, int> times;
+  const auto memory = [&](const char* bytes) { CHECK(cli(server, {"CONFIG", "SET", "maxmemory", bytes}) == "OK"); };
+  auto one = consumer(backend, server.url(), "one", [&](const pulse::FeedbackEvent& event) {
+    ++times[event.queue_size];
+    if (event.queue_size == 5) {
+      memory("1");
+    }
+  });
+  std::string seen;
+  for (int i = 0; i < 50; ++i) {
+    const auto report = one->poll(1ms);
+    REQUIRE(report);
+    seen += one->health().detail + '\n';
+    std::this_thread::sleep_for(std::min(report->pause, 5ms));
+  }
+  CHECK_MESSAGE(seen.find("OOM") != std::string::npos, seen);
+  CHECK(times.size() == 10);  // the batch that was claimed when there was memory
+  CHECK(cli(server, {"XPENDING", "s", "g"})[0].integer >= 10);
+  memory("0");
+  for (const auto deadline = within(patience); std::chrono::steady_clock::now() < deadline;) {
+    const auto report = one->poll(5ms);
+    REQUIRE(report);
+    std::this_thread::sleep_for(std::min(report->pause, 50ms));
+    if (times.size() == 30 && cli(server, {"XPENDING", "s", "g"})[0] == "0") {
+      break;
+    }
+  }
+  CHECK(times.size() == 30);
+  for (const auto& [event, count] : times) {
+    CHECK(count == 1);
+  }
+  CHECK(*backend.length("s.dlq") == 0);
+}
+
 TEST_CASE("redis dedup: while the window cannot be asked nothing is handled, nothing is counted, and a stop is bounded") {
   RedisServer server;
   FaultProxy proxy{server.port()};

@@ -24,7 +24,9 @@ class RedisServer {
   RedisServer() : RedisServer(std::initializer_list<std::string>{}) {}
   /// Lines of its configuration, on top of what is said above.
   RedisServer(std::initializer_list<std::string> config) : RedisServer(std::vector<std::string>(config)) {}
-  explicit RedisServer(std::vector<std::string> config) : config_(std::move(config)) {
+  /// With variables of its environment on top of ours.
+  explicit RedisServer(std::vector<std::string> config, std::vector<std::pair<std::string, std::string>> environment = {})
+      : config_(std::move(config)), environment_(std::move(environment)) {
     for (int tries = 0;; ++tries) {
       port_ = free_port();
       start_without_waiting();
@@ -78,7 +80,7 @@ class RedisServer {
       out << line << '\n';
     }
     out.close();
-    process_.start({{"redis-server", (directory_.path() / "conf").string()}, {}, (directory_.path() / "log").string()});
+    process_.start({{"redis-server", (directory_.path() / "conf").string()}, environment_, (directory_.path() / "log").string()});
   }
   /// Kills it and starts it with what it had written: everything with appendonly, else nothing.
   void restart() {
@@ -119,6 +121,7 @@ class RedisServer {
 
   TempDir directory_;
   std::vector<std::string> config_;
+  std::vector<std::pair<std::string, std::string>> environment_;
   int port_ = 0;
   Process process_;
 };

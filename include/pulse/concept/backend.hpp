@@ -93,7 +93,7 @@ concept SubscriptionArm = requires(S& subscription, std::size_t max, std::chrono
 /// | `s.wake()` | | ends a waiting receive, or the next one, at once |
 /// | `s.state(stream)` | Result<GroupState> | the state of the subscription's stream of that index |
 ///
-/// receive gives first this consumer's own pending entries from before the subscription, whose delivery count the restart does not raise;
+/// receive gives first this consumer's own pending entries from before the subscription, uncounted unless SubscribeOptions::count_recoveries;
 /// then retries that are due; then new entries. It is empty on a time-out or a wake. The batch is all streams' together: never over `max`.
 ///
 /// claim_stale goes on where the last call stopped, and says `more` until it has come round. What it takes counts one delivery more.
