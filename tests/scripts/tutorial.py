@@ -11,7 +11,7 @@ import tempfile
 from redis_process import Redis, die_with_parent, need_redis
 
 need_redis()
-binary, page = sys.argv[1], pathlib.Path(sys.argv[2]).read_text()
+binary, page = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).read_text()
 commands = [shlex.split(line)[1:] for line in page.splitlines() if line.startswith("redis-cli ")]
 printed = re.findall(r"```text\n(.*?)```", page, re.S)
 stream = "mdp:mdp.market.ticks"
