@@ -112,6 +112,30 @@ TEST_CASE("a RotatingBloom is wrong as often as it was told that it may be, when
   }
 }
 
+TEST_CASE("ids that were found to be taken for known ones under one seed are no more so under another than any") {
+  constexpr std::size_t window = 5'000;
+  constexpr double rate = 0.05;
+  BloomGenerations attacked{window, rate};
+  BloomGenerations other{window, rate};
+  const SeededHash seen{1};
+  const SeededHash secret{2};
+  for (std::uint64_t n = 0; n < 2 * window - 1; ++n) {
+    attacked.insert(seen(id(n)));
+    other.insert(secret(id(n)));
+  }
+  double found = 0;
+  double again = 0;
+  for (std::uint64_t n = 0; n < 400'000; ++n) {
+    const EventId chosen{~std::uint64_t{0}, n};
+    if (attacked.contains(seen(chosen))) {
+      ++found;
+      again += other.contains(secret(chosen)) ? 1 : 0;
+    }
+  }
+  CHECK(found > 10'000);
+  CHECK(again <= found * rate + 4 * std::sqrt(found * rate));
+}
+
 TEST_CASE("the memory of a RotatingBloom is what its page says") {
   constexpr std::size_t window = 1'000'000;
   const auto bytes = [](double rate) { return static_cast<double>(RotatingBloom{window, {.false_rate = rate, .leases = 1}}.bytes()) / window; };
