@@ -70,6 +70,7 @@ class ConsumerOf {
       return subscribed;
     }
     tell_time(metrics_, streams_, clock_, family::started);
+    tell<notice::Started>(metrics_, [&] { return notice::Started{options_.subscribe.group, options_.subscribe.consumer}; });
     if (options_.heartbeat_thread) {
       leases_.start();
     }
@@ -125,6 +126,7 @@ class ConsumerOf {
           return failed(subscribed.error());
         }
         loop_.subscribed();
+        tell<notice::GroupMade>(metrics_, [&] { return notice::GroupMade{options_.subscribe.group}; });
         return report;
       }
       case engine::Step::pause: report.pause = action.wait; return report;
@@ -132,8 +134,9 @@ class ConsumerOf {
         Status flushed = flush_all(dedup_, *subscription_, clock_, now + action.wait);
         loop_.drained();
         if (!flushed) {
-          return vitals_.note(std::move(flushed).error());
+          return vitals_.ended(metrics_, std::move(flushed).error());
         }
+        tell<notice::Stopped>(metrics_, [&] { return notice::Stopped{options_.subscribe.group, options_.subscribe.consumer}; });
         break;
       }
       case engine::Step::stopped: break;
@@ -219,16 +222,18 @@ class ConsumerOf {
     const std::lock_guard lock{mutex_};
     subscription_.emplace(std::move(*made));
     vitals_.progressed(clock_.steady());  // one that has only begun is not stuck
-    vitals_.clear();
+    vitals_.clear(metrics_);
     return {};
   }
 
   Result<PollReport> process(const Batch<delivery>& batch, PollReport report) {
     if (batch.vanished > 0) {
       metrics_.add(family::vanished, batch.vanished, streams_.front().slot);
+      tell<notice::Vanished>(metrics_, [&] { return notice::Vanished{batch.vanished}; });
     }
     if (batch.deliveries.empty()) {
-      return recovered(report);
+      vitals_.clear(metrics_);
+      return report;
     }
     report.received = batch.deliveries.size();
     leases_.open(*subscription_, report.received);
@@ -251,7 +256,7 @@ class ConsumerOf {
           break;  // the rest stays pending: it is delivered first after the restart, or claimed
         }
         if (lost_flags[index].load(std::memory_order_relaxed)) {
-          metrics_.add(family::lease_lost, 1, streams[taken.stream()].slot);
+          processor_.lost(taken, streams[taken.stream()]);
           continue;  // its new owner handles it
         }
       }
@@ -273,7 +278,8 @@ class ConsumerOf {
       return failed(settled.error());
     }
     report.settled = index;
-    return recovered(report);
+    vitals_.clear(metrics_);
+    return report;
   }
 
   /// What stop() and the lease keeper want of the loop between two events. False when it must not begin another.
@@ -303,21 +309,17 @@ class ConsumerOf {
     return settled;
   }
 
-  PollReport recovered(PollReport report) {
-    vitals_.clear();
-    return report;
-  }
-
   Result<PollReport> failed(Error error) {
     metrics_.add(family::backend_errors, 1);
     const SteadyTime now = clock_.steady();
     if (error.code == ErrorCode::no_group) {
       ledger_.clear();  // it speaks of a pending list that is gone
+      tell<notice::GroupLost>(metrics_, [&] { return notice::GroupLost{error.message}; });
     }
     if (!loop_.failed(error.code, now)) {
-      return vitals_.note(std::move(error));
+      return vitals_.ended(metrics_, std::move(error));
     }
-    (void)vitals_.note(std::move(error));
+    vitals_.failed(metrics_, std::move(error));
     const engine::Action action = loop_.next(now);
     return PollReport{.pause = action.step == engine::Step::pause ? action.wait : std::chrono::milliseconds{0}};
   }

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "pulse/concept/observer.hpp"
 #include "pulse/consumer_options.hpp"
 #include "pulse/control/feedback_handler.hpp"
 #include "pulse/core/stop.hpp"
@@ -110,9 +111,23 @@ class Vitals {
     any_ = true;
     return error;
   }
-  void clear() {
+  /// The last failure: nothing goes on after it.
+  template <class Metrics>
+  Error ended(Metrics& metrics, Error error) {
+    tell<notice::Ended>(metrics, [&] { return notice::Ended{error.code, error.message}; });
+    return note(std::move(error));
+  }
+  /// A failure after which the loop goes on.
+  template <class Metrics>
+  void failed(Metrics& metrics, Error error) {
+    tell<notice::BackendFailed>(metrics, [&] { return notice::BackendFailed{error.code, error.message, count_ + 1}; });
+    (void)note(std::move(error));
+  }
+  template <class Metrics>
+  void clear(Metrics& metrics) {
     if (any_) [[unlikely]] {
       any_ = false;
+      tell<notice::BackendRecovered>(metrics, [&] { return notice::BackendRecovered{count_}; });
       const std::lock_guard lock{mutex_};
       count_ = 0;
       last_.clear();
@@ -193,10 +208,14 @@ inline Result<std::chrono::milliseconds> pause_of(Result<PollReport> failed) {
   return failed ? Result<std::chrono::milliseconds>{failed->pause} : Result<std::chrono::milliseconds>{std::move(failed).error()};
 }
 
+/// Abandoned entries that were taken over.
 template <class Deliveries, class Streams, class Metrics>
-void count_claimed(const Deliveries& deliveries, const Streams& streams, Metrics& metrics) {
-  for (const auto& taken : deliveries) {
-    metrics.add(family::claimed, 1, streams[taken.stream()].slot);
+void count_claimed(const Deliveries& taken, const Streams& streams, Metrics& metrics) {
+  for (const auto& delivery : taken) {
+    metrics.add(family::claimed, 1, streams[delivery.stream()].slot);
+  }
+  if (!taken.empty()) {
+    tell<notice::Claimed>(metrics, [&] { return notice::Claimed{taken.size()}; });
   }
 }
 
@@ -206,7 +225,8 @@ class BackendWatch {
   /// `remembers`: whether `acked_up_to` is wanted. Where nobody wants anything, nothing is asked. What cannot be told now stays as it was.
   template <class Backend, class Subscription, class Streams, class Metrics>
   void look(const Backend& backend, Subscription& subscription, const Streams& streams, Metrics& metrics, bool remembers) {
-    if (!Metrics::enabled && !remembers) {
+    constexpr bool tells = detail::observing<Metrics, notice::Reconnected>;
+    if (!Metrics::enabled && !remembers && !tells) {
       return;
     }
     acked_up_to_.resize(streams.size());
@@ -224,9 +244,13 @@ class BackendWatch {
         metrics.add(family::trimmed_unread, state->trimmed_unread - std::min(before, state->trimmed_unread), streams[i].slot);
       }
     }
-    if constexpr (Metrics::enabled) {
+    if constexpr (Metrics::enabled || tells) {
       const BackendHealth health = backend.health();
-      metrics.add(family::reconnects, health.reconnects - std::exchange(reconnects_, health.reconnects));
+      const std::uint64_t times = health.reconnects - std::exchange(reconnects_, health.reconnects);
+      metrics.add(family::reconnects, times);
+      if (times != 0) {
+        tell<notice::Reconnected>(metrics, [&] { return notice::Reconnected{times}; });
+      }
       metrics.add(family::unmatched_acks, health.unmatched_acks - std::exchange(unmatched_acks_, health.unmatched_acks));
     }
   }

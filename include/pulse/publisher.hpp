@@ -6,8 +6,10 @@
 #include <type_traits>
 #include <utility>
 
+#include "pulse/concept/observer.hpp"
 #include "pulse/consumer_options.hpp"
 #include "pulse/core/envelope.hpp"
+#include "pulse/core/trace.hpp"
 #include "pulse/detail/uuid.hpp"
 #include "pulse/metrics/no_metrics.hpp"
 
@@ -19,6 +21,8 @@ struct PublishOptions {
   std::string_view id{};   ///< the idempotency key; empty: a new UUID. Publish again with the same id after a failure
   std::string_view hash{};
   const Headers* headers = nullptr;
+  /// The trace that the event belongs to, see TraceParent: the header `traceparent`, in place of one in `headers`. Empty: none is set.
+  std::string_view traceparent{};
 };
 
 /// Publishes events of any described type to one stream, each in an envelope with an idempotency key, so that a consumer knows a
@@ -61,6 +65,9 @@ class Publisher {
     if (options.headers != nullptr) {
       envelope.meta.headers = *options.headers;
     }
+    if (!options.traceparent.empty()) {
+      envelope.meta.headers.set(traceparent_header, options.traceparent);
+    }
     if (!options.hash.empty()) {
       envelope.meta.hash = options.hash;
     }
@@ -74,6 +81,9 @@ class Publisher {
     const Track track = envelope.meta.track;
     Result<EntryId> entry = send(std::move(envelope));
     metrics_.add(family::publish, 1, slot_, track, entry ? Outcome::success : Outcome::error);
+    if (!entry) {
+      detail::tell<notice::PublishFailed>(metrics_, [&] { return notice::PublishFailed{stream_, entry.error().code, entry.error().message}; });
+    }
     return entry;
   }
 

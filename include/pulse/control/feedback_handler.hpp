@@ -15,6 +15,7 @@
 #include "pulse/concept/clock.hpp"
 #include "pulse/concept/controller.hpp"
 #include "pulse/concept/metrics.hpp"
+#include "pulse/concept/observer.hpp"
 #include "pulse/core/config.hpp"
 
 namespace pulse::inline v0_1 {
@@ -212,6 +213,13 @@ class FeedbackHandler {
       metrics_.set(family::rate_scale, wanted_.scale, provider_);
       metrics_.set(family::backpressure_state, static_cast<double>(level), provider_);
     }
+    if (const bool paused = wanted_.scale == 0; paused != std::exchange(paused_, paused)) {
+      if (paused) {
+        detail::tell<notice::ProviderPaused>(metrics_, [&] { return notice::ProviderPaused{wanted_.provider}; });
+      } else {
+        detail::tell<notice::ProviderResumed>(metrics_, [&] { return notice::ProviderResumed{wanted_.provider, wanted_.scale}; });
+      }
+    }
     if (!announced_) {
       on_adjustment_(std::as_const(wanted_));
       announced_ = true;
@@ -230,6 +238,7 @@ class FeedbackHandler {
   bool applied_ = true;          // the controller has taken wanted_
   bool announced_ = false;       // on_adjustment_ has taken it
   bool announced_once_ = false;  // wanted_.ts is of an event
+  bool paused_ = false;          // the scale in force is 0
 };
 
 }  // namespace pulse::inline v0_1

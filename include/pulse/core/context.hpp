@@ -3,11 +3,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "pulse/core/entry_id.hpp"
 #include "pulse/core/envelope.hpp"
 #include "pulse/core/event_id.hpp"
+#include "pulse/core/trace.hpp"
 
 namespace pulse::inline v0_1 {
 
@@ -47,6 +49,11 @@ class BasicDeliveryContext {
   [[nodiscard]] std::uint64_t delivery_count() const noexcept { return facts_.delivery_count; }
   /// Whether an operator brought it back from the DLQ.
   [[nodiscard]] bool redriven() const noexcept { return facts_.redriven; }
+  /// The trace that the event belongs to, as its publisher gave it; none where it gave none, or what is none.
+  [[nodiscard]] std::optional<TraceParent> traceparent() const noexcept {
+    const Text* const text = facts_.envelope->meta.headers.find(traceparent_header);
+    return text == nullptr ? std::nullopt : TraceParent::parse(*text);
+  }
   /// Whether the consumer is stopping: a long handler may return Verdict::retry() early.
   [[nodiscard]] bool stop_requested() const noexcept { return facts_.stop != nullptr && facts_.stop->load(std::memory_order_relaxed); }
   /// Whether another consumer took the entry over meanwhile: what this handler returns will not be settled.

@@ -106,6 +106,7 @@ inline constexpr CounterFamily<"pulse_trimmed_unread_total", "Entries trimmed be
 inline constexpr CounterFamily<"pulse_unmatched_acks_total", "Acks of entries that were not pending any more"> unmatched_acks{};
 inline constexpr GaugeFamily<"pulse_dedup_size", "Idempotency keys remembered"> dedup_size{};
 inline constexpr CounterFamily<"pulse_reconnects_total", "Connections made anew after a failure"> reconnects{};
+inline constexpr CounterFamily<"pulse_observer_errors_total", "Exceptions of an observer, swallowed"> observer_errors{};
 inline constexpr CounterFamily<"pulse_backend_errors_total", "Calls to the backend that failed"> backend_errors{};
 inline constexpr GaugeFamily<"pulse_start_timestamp_seconds", "When the consumer of the stream started, since the Unix epoch", StreamLabel> started{};
 inline constexpr GaugeFamily<"pulse_progress_timestamp_seconds", "When the loop of the stream's consumer last came round, since the Unix epoch", StreamLabel>
@@ -117,7 +118,7 @@ inline constexpr GaugeFamily<"pipeline_feedback_queue_depth", "Queue size as las
 /// All of them, in the order in which they are exposed.
 inline constexpr auto all =
     detail::families(consume, publish, lag_ms, handler_time, schema_warnings, claimed, vanished, lease_lost, pending, undelivered, dlq_depth, trimmed_unread,
-                     unmatched_acks, dedup_size, reconnects, backend_errors, started, progress, rate_scale, backpressure_state, queue_depth);
+                     unmatched_acks, dedup_size, reconnects, backend_errors, observer_errors, started, progress, rate_scale, backpressure_state, queue_depth);
 
 }  // namespace family
 

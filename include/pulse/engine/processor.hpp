@@ -19,9 +19,11 @@
 #include "pulse/concept/controller.hpp"
 #include "pulse/concept/dedup.hpp"
 #include "pulse/concept/metrics.hpp"
+#include "pulse/concept/observer.hpp"
 #include "pulse/core/clock.hpp"
 #include "pulse/core/context.hpp"
 #include "pulse/core/event_id.hpp"
+#include "pulse/core/trace.hpp"
 #include "pulse/detail/random.hpp"
 #include "pulse/engine/hold.hpp"
 #include "pulse/engine/ledger.hpp"
@@ -82,8 +84,12 @@ class Processor {
         result = codec_.decode(delivery.data(), scratch_, decode_error_);
       }
       if (result == DecodeResult::malformed || result == DecodeResult::invalid) [[unlikely]] {
-        ledger.dead_letter(index, std::string(result == DecodeResult::malformed ? "malformed: " : "invalid: ") + decode_error_.text);
+        std::string reason = std::string(result == DecodeResult::malformed ? "malformed: " : "invalid: ") + decode_error_.text;
+        const About about = about_entry(delivery, stream);
+        tell<notice::Undecodable>(about, reason);
+        ledger.dead_letter(index, std::move(reason));
         count(stream, result == DecodeResult::malformed ? Track::v1 : scratch_.meta.track, Outcome::invalid);
+        tell<notice::Handled>(about, Outcome::invalid);
         return attention_.load(std::memory_order_relaxed);
       }
       if (result == DecodeResult::warned) {
@@ -95,7 +101,48 @@ class Processor {
     }
   }
 
+  /// For a delivery that another consumer took over before its handler was called.
+  template <class Delivery>
+  void lost(const Delivery& delivery, const StreamFacts& stream) {
+    lose(about_entry(delivery, stream), stream);
+  }
+
  private:
+  /// What a notice says of its delivery; nothing, and nothing is looked up for it, where no observer takes one.
+  struct Nobody {};
+  static constexpr bool observed = pulse::detail::observing<Metrics, notice::Undecodable> || pulse::detail::observing<Metrics, notice::HandlerFailed> ||
+                                   pulse::detail::observing<Metrics, notice::Retried> || pulse::detail::observing<Metrics, notice::DeadLettered> ||
+                                   pulse::detail::observing<Metrics, notice::LeaseLost> || pulse::detail::observing<Metrics, notice::Handling> ||
+                                   pulse::detail::observing<Metrics, notice::Handled>;
+  using About = std::conditional_t<observed, notice::OfDelivery, Nobody>;
+
+  template <class Delivery>
+  static About about_entry(const Delivery& delivery, const StreamFacts& stream) noexcept {
+    if constexpr (observed) {
+      return {stream.key, delivery.id(), delivery.delivery_count(), {}};
+    } else {
+      return {};
+    }
+  }
+  /// `For`: of a notice that most deliveries would have: the headers are searched only where an observer takes that one.
+  template <class For = void, class Env, class Delivery>
+  static About about(const Env& envelope, const Delivery& delivery, const StreamFacts& stream) noexcept {
+    About about{};
+    if constexpr (observed && (std::is_void_v<For> || pulse::detail::observing<Metrics, For>)) {
+      about = about_entry(delivery, stream);
+      if (const auto* const found = envelope.meta.headers.find(traceparent_header)) {
+        about.traceparent = *found;
+      }
+    }
+    return about;
+  }
+  template <class Notice, class... Rest>
+  void tell(About about, const Rest&... rest) noexcept {
+    if constexpr (pulse::detail::observing<Metrics, Notice>) {
+      metrics_.tell(Notice{about, rest...});
+    }
+  }
+
   template <class Env, class Delivery>
   bool handle(const Env& envelope, const Delivery& delivery, std::uint32_t index, const StreamFacts& stream, WallTime now, Ledger& ledger,
               const std::atomic<bool>* lost_flags) {
@@ -119,9 +166,11 @@ class Processor {
       if (claim == Claim::done) {
         ledger.ack(index);
         count(stream, track, Outcome::duplicate);
+        tell<notice::Handled>(about<notice::Handled>(envelope, delivery, stream), Outcome::duplicate);
       } else {
         ledger.wait(index, lease_wait_);
         count(stream, track, Outcome::retry);
+        tell<notice::Handled>(about<notice::Handled>(envelope, delivery, stream), Outcome::retry);
       }
       return attention_.load(std::memory_order_relaxed);
     }
@@ -129,13 +178,12 @@ class Processor {
     const std::uint64_t deliveries = delivery.delivery_count();
     if (deliveries > max_deliveries_) [[unlikely]] {
       // Nobody lived to report the last allowed delivery: its handler takes the process down.
-      std::move(hold).dead_letter("delivered " + std::to_string(deliveries) + " times, allowed are " + std::to_string(max_deliveries_) +
-                                  ": no consumer finished it");
-      count(stream, track, Outcome::dead_letter);
+      undelivered(std::move(hold), deliveries, about(envelope, delivery, stream), stream, track);
       return attention_.load(std::memory_order_relaxed);
     }
     const std::atomic<bool>& lost = lost_flags[index];
     const BasicDeliveryContext<text_type> context{{&envelope, stream.key, delivery.id(), stream.salt, deliveries, delivery.redriven(), &stop_, &lost}};
+    tell<notice::Handling>(about<notice::Handling>(envelope, delivery, stream));
     constexpr bool tells = !std::is_void_v<decltype(invoke(envelope.payload, context))>;
     [[maybe_unused]] std::conditional_t<tells, std::optional<Verdict>, std::nullptr_t> verdict{};
     try {
@@ -145,16 +193,18 @@ class Processor {
         invoke(envelope.payload, context);
       }
     } catch (const std::exception& exception) {
-      settle_failure(std::move(hold), exception.what(), std::chrono::milliseconds{-1}, lost, deliveries, stream, track, Outcome::error);
+      settle_failure(std::move(hold), exception.what(), std::chrono::milliseconds{-1}, lost, about(envelope, delivery, stream), deliveries, stream, track,
+                     Outcome::error);
       return attention_.load(std::memory_order_relaxed);
     } catch (...) {
-      settle_failure(std::move(hold), "an exception that is no std::exception", std::chrono::milliseconds{-1}, lost, deliveries, stream, track, Outcome::error);
+      settle_failure(std::move(hold), "an exception that is no std::exception", std::chrono::milliseconds{-1}, lost, about(envelope, delivery, stream),
+                     deliveries, stream, track, Outcome::error);
       return attention_.load(std::memory_order_relaxed);
     }
     Outcome outcome = Outcome::success;
     if constexpr (tells) {  // outside the try: what is decided here is decided once
       if (verdict->kind() != Verdict::Kind::ack && verdict->kind() != Verdict::Kind::stale) {
-        settle_verdict(std::move(hold), *verdict, lost, deliveries, stream, track);
+        settle_verdict(std::move(hold), *verdict, lost, about(envelope, delivery, stream), deliveries, stream, track);
         return attention_.load(std::memory_order_relaxed);
       }
       outcome = verdict->kind() == Verdict::Kind::ack ? Outcome::success : Outcome::stale;
@@ -162,15 +212,17 @@ class Processor {
     if (attention_.load(std::memory_order_acquire)) [[unlikely]] {
       if (lost.load(std::memory_order_relaxed)) {
         std::move(hold).commit_only();
-        metrics_.add(family::lease_lost, 1, stream.slot);
+        lose(about(envelope, delivery, stream), stream);
       } else {
         std::move(hold).ack();
         count(stream, track, outcome);
+        tell<notice::Handled>(about<notice::Handled>(envelope, delivery, stream), outcome);
       }
       return true;
     }
     std::move(hold).ack();
     count(stream, track, outcome);
+    tell<notice::Handled>(about<notice::Handled>(envelope, delivery, stream), outcome);
     return false;
   }
 
@@ -190,37 +242,58 @@ class Processor {
     }
   }
 
-  void settle_verdict(Hold<Dedup> hold, const Verdict& verdict, const std::atomic<bool>& lost, std::uint64_t deliveries, const StreamFacts& stream,
+  void settle_verdict(Hold<Dedup> hold, const Verdict& verdict, const std::atomic<bool>& lost, About about, std::uint64_t deliveries, const StreamFacts& stream,
                       Track track) {
     if (verdict.kind() == Verdict::Kind::retry) {
-      return settle_failure(std::move(hold), "the handler asked for a retry", verdict.delay(), lost, deliveries, stream, track, Outcome::retry);
+      return settle_failure(std::move(hold), "the handler asked for a retry", verdict.delay(), lost, about, deliveries, stream, track, Outcome::retry);
     }
     if (lost.load(std::memory_order_relaxed)) [[unlikely]] {
-      metrics_.add(family::lease_lost, 1, stream.slot);
-      return;  // the hold releases: the new owner decides
+      return lose(about, stream);  // the hold releases: the new owner decides
     }
-    std::move(hold).dead_letter(verdict.reason());
-    count(stream, track, Outcome::dead_letter);
+    dead_letter(std::move(hold), verdict.reason(), about, stream, track);
   }
 
   // Holds are taken by value here, so that the one on the way of a success never leaves its registers.
-  [[gnu::cold]] void settle_failure(Hold<Dedup> hold, std::string_view what, std::chrono::milliseconds delay, const std::atomic<bool>& lost,
-                                    std::uint64_t deliveries, const StreamFacts& stream, Track track, Outcome outcome) {
+  [[gnu::cold, gnu::noinline]] void settle_failure(Hold<Dedup> hold, std::string_view what, std::chrono::milliseconds delay, const std::atomic<bool>& lost,
+                                                   About about, std::uint64_t deliveries, const StreamFacts& stream, Track track, Outcome outcome) {
+    if (outcome == Outcome::error) {
+      tell<notice::HandlerFailed>(about, what);
+    }
     if (stop_.load(std::memory_order_relaxed)) {
       return;  // a failure while stopping may be the stop's: stays pending, never dead-lettered
     }
     if (lost.load(std::memory_order_relaxed)) [[unlikely]] {
-      metrics_.add(family::lease_lost, 1, stream.slot);
-      return;  // the new owner decides
+      return lose(about, stream);  // the new owner decides
     }
     if (deliveries >= max_deliveries_) {
-      std::move(hold).dead_letter("failed " + std::to_string(deliveries) + " times, allowed are " + std::to_string(max_deliveries_) +
-                                  "; the last time: " + std::string(what));
-      count(stream, track, Outcome::dead_letter);
-      return;
+      return dead_letter(
+          std::move(hold),
+          "failed " + std::to_string(deliveries) + " times, allowed are " + std::to_string(max_deliveries_) + "; the last time: " + std::string(what), about,
+          stream, track);
     }
-    std::move(hold).retry(delay.count() >= 0 ? delay : retry_.delay(deliveries, random_()));
+    const std::chrono::milliseconds later = delay.count() >= 0 ? delay : retry_.delay(deliveries, random_());
+    std::move(hold).retry(later);
     count(stream, track, outcome);
+    tell<notice::Retried>(about, later);
+    tell<notice::Handled>(about, outcome);
+  }
+
+  [[gnu::cold, gnu::noinline]] void undelivered(Hold<Dedup> hold, std::uint64_t deliveries, About about, const StreamFacts& stream, Track track) {
+    dead_letter(std::move(hold),
+                "delivered " + std::to_string(deliveries) + " times, allowed are " + std::to_string(max_deliveries_) + ": no consumer finished it", about,
+                stream, track);
+  }
+
+  [[gnu::cold, gnu::noinline]] void dead_letter(Hold<Dedup> hold, std::string reason, About about, const StreamFacts& stream, Track track) {
+    tell<notice::DeadLettered>(about, reason);
+    std::move(hold).dead_letter(std::move(reason));
+    count(stream, track, Outcome::dead_letter);
+    tell<notice::Handled>(about, Outcome::dead_letter);
+  }
+
+  void lose(About about, const StreamFacts& stream) {
+    metrics_.add(family::lease_lost, 1, stream.slot);
+    tell<notice::LeaseLost>(about);
   }
 
   void count(const StreamFacts& stream, Track track, Outcome outcome) { metrics_.add(family::consume, 1, stream.slot, track, outcome); }

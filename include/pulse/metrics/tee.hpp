@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "pulse/concept/metrics.hpp"
+#include "pulse/concept/observer.hpp"
 
 namespace pulse::inline v0_1 {
 
@@ -52,6 +53,15 @@ class Tee {
   template <class Family, class... Labels>
   void observe(Family family, std::chrono::nanoseconds time, Labels... labels) {
     each([&]([[maybe_unused]] auto index, auto& sink) { sink.observe(family, time, unpack<index>(labels)...); });
+  }
+
+  /// Of the sinks that came with an observer, see Observed.
+  template <class Notice>
+  static constexpr bool observes = (detail::observing<std::remove_reference_t<M>, Notice> || ...);
+  template <class Notice>
+    requires observes<Notice>
+  void tell(const Notice& notice) noexcept {
+    each([&]([[maybe_unused]] auto index, auto& sink) { detail::tell<Notice>(sink, [&]() -> const Notice& { return notice; }); });
   }
 
  private:
