@@ -21,6 +21,7 @@ Results quick() {
   windows(out, 1'000'000, effort);
   redelivery(out, 1'000'000, 10, "half a window", 500'000, {65'536, 5, 0});
   kinds(out, 100'000, {65'536, 5, 0});
+  wrong_answers(out, 100'000, 2'000'000);
   Texts{true, 100'000}.run(out, {65'536, 5, 0});
   threads(out, 100'000, {131'072, 5, 0});
   return out;
@@ -38,6 +39,7 @@ Results full() {
   redelivery(out, 1'000'000, 50, "a thousand ids", 1000, less);
   redelivery(out, 10'000'000, 10, "half a window", 5'000'000, less, {"FifoWindow", "LruWindow", "boost::unordered_flat_set + ring", "Boost.Intrusive LRU"});
   kinds(out, 1'000'000, less);
+  wrong_answers(out, 100'000, 50'000'000);
   for (const bool uuid : {true, false}) {
     Texts{uuid, 1'000'000}.run(out, less);
   }

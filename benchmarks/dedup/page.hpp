@@ -132,6 +132,11 @@ class Tables {
     }
   }
 
+  /// Whether there is anything that strategies are compared with.
+  [[nodiscard]] bool compares(const std::string& section, std::size_t window, const std::string& setting) const {
+    return section != "threads" &&
+           std::any_of(results_.begin(), results_.end(), [&](const Result& r) { return here(r, section, window, setting) && r.metric == "ratio"; });
+  }
   /// How many times faster strategies are than what they are compared with: one at a time / back to back / in batches, against one at a time.
   void ratios(const std::string& section, std::size_t window, const std::string& setting) {
     std::vector<std::string> ours;
@@ -275,11 +280,9 @@ inline bool write_page(const Results& results, const std::string& path, const st
          "back to back. Bold: "
          "met.\n\n";
   tables.asked();
-  const std::pair<const char*, const char*> sections[] = {{"windows", "New ids, by window"},
-                                                          {"redelivery", "With redeliveries"},
-                                                          {"kinds", "Entry ids of a stream"},
-                                                          {"text", "Ids that come as text"},
-                                                          {"threads", "Several threads"}};
+  const std::pair<const char*, const char*> sections[] = {{"windows", "New ids, by window"},  {"redelivery", "With redeliveries"},
+                                                          {"kinds", "Entry ids of a stream"}, {"filters", "How often those that are not exact are wrong"},
+                                                          {"text", "Ids that come as text"},  {"threads", "Several threads"}};
   for (const auto& [section, title] : sections) {
     out << "\n## " << title << "\n";
     for (const auto& [window, setting] : tables.settings(section)) {
@@ -289,6 +292,8 @@ inline bool write_page(const Results& results, const std::string& path, const st
         tables.threads(window);
       } else {
         tables.costs(section, window, setting);
+      }
+      if (tables.compares(section, window, setting)) {
         out << "\nOne at a time / back to back / in batches against one at a time:\n\n";
         tables.ratios(section, window, setting);
       }

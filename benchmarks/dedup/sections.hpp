@@ -176,4 +176,16 @@ inline void kinds(Results& out, std::size_t window, const Effort& effort) {
   round.measure(out, effort);
 }
 
+/// How often those that are not exact are wrong, over so many ids that it can be counted; a tenth of them redelivered.
+inline void wrong_answers(Results& out, std::size_t window, std::size_t ids) {
+  const auto share = [](std::uint64_t part, std::uint64_t of) { return 100 * static_cast<double>(part) / static_cast<double>(of); };
+  for (const Contestant& one : filters()) {
+    Lane lane{one.name, one.make(window), std::make_shared<Stream>(Traffic{10, window / 2}), Way::batched, one.exact};
+    lane.run(ids);
+    out.push_back({"filters", one.name, "", window, "memory per id", static_cast<double>(lane.subject->bytes()) / static_cast<double>(window), "bytes"});
+    out.push_back({"filters", one.name, "", window, "false duplicates", share(lane.false_duplicates, lane.fresh), "%"});
+    out.push_back({"filters", one.name, "", window, "missed duplicates", share(lane.missed, lane.redelivered), "%"});
+  }
+}
+
 }  // namespace bench::dedup
