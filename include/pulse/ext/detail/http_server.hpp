@@ -88,15 +88,15 @@ class HttpServer {
       return Error{ErrorCode::config, "HttpOptions.address is \"" + options_.address + "\": allowed is a numeric address, as 127.0.0.1 or ::1"};
     }
     const asio::ip::tcp::endpoint where{address, options_.port};
-    acceptor_.open(where.protocol(), error);
+    (void)acceptor_.open(where.protocol(), error);
     if (error) {
       return failed("cannot open a socket for");
     }
     close_on_exec(acceptor_);
-    acceptor_.set_option(asio::socket_base::reuse_address(true), error);  // the port of an endpoint that just stopped; never that of a living one
-    acceptor_.bind(where, error);
+    (void)acceptor_.set_option(asio::socket_base::reuse_address(true), error);  // the port of an endpoint that just stopped; never that of a living one
+    (void)acceptor_.bind(where, error);
     if (!error) {
-      acceptor_.listen(static_cast<int>(options_.connections), error);
+      (void)acceptor_.listen(static_cast<int>(options_.connections), error);
     }
     if (error) {
       return failed("cannot listen on");
@@ -155,7 +155,7 @@ class HttpServer {
       }
       http::async_write(stream_, response_, [self = shared_from_this()](boost::system::error_code failed, std::size_t) {
         if (!failed) {
-          self->stream_.socket().shutdown(asio::socket_base::shutdown_send, failed);
+          (void)self->stream_.socket().shutdown(asio::socket_base::shutdown_send, failed);
           self->drain();
         }
       });
