@@ -17,6 +17,7 @@ namespace pulse::inline v0_1 {
 
 enum class Severity : std::uint8_t { debug, info, warning, error };
 
+/// The names of the severities.
 template <>
 struct DescribeEnum<Severity> {
   static constexpr std::string_view names[] = {"debug", "info", "warning", "error"};
