@@ -53,7 +53,13 @@ struct Conditions {
 
 inline std::string number(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, value != 0 && value < 0.01 ? "%.2g" : value < 100 ? "%.1f" : "%.0f", value);
+  std::snprintf(text, sizeof text, value == 0 ? "0" : value < 0.01 ? "%.2g" : value < 100 ? "%.1f" : "%.0f", value);
+  return text;
+}
+/// With one digit more, where it is held against a bound.
+inline std::string exactly(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, value == 0 ? "0" : value < 0.01 ? "%.2g" : value < 10 ? "%.2f" : value < 100 ? "%.1f" : "%.0f", value);
   return text;
 }
 /// A type's name as code.
@@ -79,7 +85,7 @@ class Tables {
       const auto figure = [&](const Result* r) { return r == nullptr ? 0 : r->vs.empty() ? r->value : r->ratio; };
       const auto met = [&](const Result* r) { return r != nullptr && (ratio ? figure(r) >= goal.asked : figure(r) <= goal.asked); };
       const auto shown = [&](const Result* r) {
-        return r == nullptr ? "" : (met(r) ? "**" + number(figure(r)) + goal.unit + "**" : number(figure(r)) + goal.unit);
+        return r == nullptr ? "" : (met(r) ? "**" + exactly(figure(r)) + goal.unit + "**" : exactly(figure(r)) + goal.unit);
       };
       row({code(goal.what), text_of(goal.window), (ratio ? "at least " : "at most ") + number(goal.asked) + goal.unit, shown(alone), shown(loop),
            met(loop) && (alone == nullptr || met(alone)) ? "yes"

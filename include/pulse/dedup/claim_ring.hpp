@@ -26,6 +26,7 @@ class TwoBitStates {
     const Word& word = words_[slot / slots_a_word];
     return (word.known & bit(slot)) == 0 ? SlotState::nothing : (word.leased & bit(slot)) != 0 ? SlotState::leased : SlotState::done;
   }
+  void prefetch(std::uint32_t slot) const noexcept { __builtin_prefetch(&words_[slot / slots_a_word]); }
   void commit(std::uint32_t slot) noexcept { words_[slot / slots_a_word].leased &= ~bit(slot); }
   void release(std::uint32_t slot) noexcept {
     words_[slot / slots_a_word].leased &= ~bit(slot);
@@ -109,10 +110,12 @@ class ClaimRing {
         spots[i] = index_.spot(hash_(ids[i]));
         index_.prefetch(spots[i]);
       }
-      if (expected_ > 0) {  // a duplicate looks at the ring, too
+      if (expected_ > 0) {  // a duplicate looks at the ring and at its state, too
         --expected_;
         for (std::size_t i = 0; i < count; ++i) {
-          __builtin_prefetch(&ring_[slot_of(index_.hint(spots[i]))]);
+          const std::uint32_t slot = slot_of(index_.hint(spots[i]));
+          __builtin_prefetch(&ring_[slot]);
+          states_.prefetch(slot);
         }
       }
       claim_spots(ids.data(), spots, count, claims.data(), leases.empty() ? nullptr : leases.data());
