@@ -61,7 +61,7 @@ class Tee {
   template <class Notice>
     requires observes<Notice>
   void tell(const Notice& notice) noexcept {
-    each([&]([[maybe_unused]] auto index, auto& sink) { detail::tell<Notice>(sink, [&]() -> const Notice& { return notice; }); });
+    each([at = &notice]([[maybe_unused]] auto index, auto& sink) { detail::tell<Notice>(sink, [at]() -> const Notice& { return *at; }); });
   }
 
  private:
