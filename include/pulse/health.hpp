@@ -146,20 +146,24 @@ inline void append_health_json(const HealthStatus& status, std::string& out) {
   out += '}';
 }
 
+/// The gauges by which health is exposed: calls `f(name, help, holds)` for each, where holds(component health) says whether it is 1.
+template <class F>
+void for_each_health_gauge(F f) {
+  f("pulse_component_live", "Whether the component's loop comes round", [](const ComponentHealth& health) { return health.live; });
+  f("pulse_component_ready", "Whether the component does its work", [](const ComponentHealth& health) { return health.live && health.ready; });
+  f("pulse_component_degraded", "Whether the component works on other than what was configured", [](const ComponentHealth& health) { return health.degraded; });
+}
+
 /// Appends it in the Prometheus text format: gauges of 1 and 0, one of each a component.
 inline void append_health_text(const HealthStatus& status, std::string& out) {
-  const auto family = [&](std::string_view name, std::string_view help, auto holds) {
+  for_each_health_gauge([&](std::string_view name, std::string_view help, auto holds) {
     out.append("# HELP ").append(name).append(" ").append(help).append("\n# TYPE ").append(name).append(" gauge\n");
     for (const HealthStatus::Component& component : status.components) {
       out.append(name).append("{component=\"");
       detail::append_label_value(out, component.name);
       out.append(holds(component.health) ? "\"} 1\n" : "\"} 0\n");
     }
-  };
-  family("pulse_component_live", "Whether the component's loop comes round", [](const ComponentHealth& health) { return health.live; });
-  family("pulse_component_ready", "Whether the component does its work", [](const ComponentHealth& health) { return health.live && health.ready; });
-  family("pulse_component_degraded", "Whether the component works on other than what was configured",
-         [](const ComponentHealth& health) { return health.degraded; });
+  });
 }
 
 /// The parts of a service whose health is asked for.
@@ -171,8 +175,8 @@ inline void append_health_text(const HealthStatus& status, std::string& out) {
 class Health {
  public:
   /// `stuck_after`: how long a loop may take to come round, its handlers included, before it counts as stuck.
-  explicit Health(std::string service, std::string version = "", std::chrono::milliseconds stuck_after = std::chrono::seconds{30})
-      : service_(std::move(service)), version_(std::move(version)), stuck_after_(stuck_after) {}
+  explicit Health(std::string service, std::string service_version = "", std::chrono::milliseconds stuck_after = std::chrono::seconds{30})
+      : service_(std::move(service)), version_(std::move(service_version)), stuck_after_(stuck_after) {}
 
   /// Anything with `health(stuck_after)` (a Consumer, a Runtime) or `health()` (a backend), which is referred to; or a function that returns
   /// ComponentHealth. One that throws is a part that is not ready.

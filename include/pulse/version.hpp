@@ -21,6 +21,18 @@
 #else
 #define PULSE_HAS_HTTP_ENDPOINT 0
 #endif
+#if __has_include(<prometheus/collectable.h>)
+#define PULSE_HAS_PROMETHEUS_CPP 1
+#else
+#define PULSE_HAS_PROMETHEUS_CPP 0
+#endif
+#if __has_include(<spdlog/common.h>)
+#define PULSE_HAS_SPDLOG_OBSERVER 1
+#else
+#define PULSE_HAS_SPDLOG_OBSERVER 0
+#endif
+/// The log of <pulse/ext/log_observer.hpp> needs the standard library only.
+#define PULSE_HAS_LOG_OBSERVER 1
 /// 1 where <pulse/redis.hpp> can be included: on systems with POSIX sockets.
 #if __has_include(<sys/socket.h>) && __has_include(<poll.h>)
 #define PULSE_HAS_REDIS 1
