@@ -251,6 +251,84 @@ TEST_CASE_FIXTURE(Fixture, "rate: what is out of range is refused and named") {
   CHECK(!rates.set_global_pressure(static_cast<pulse::BackpressureLevel>(7)));
 }
 
+TEST_CASE("rate: each option may be its least and its most, and nothing beyond") {
+  const auto good = [](const ProviderOptions& options) { return pulse::check(options).has_value(); };
+  CHECK(good({.capacity = 1}));
+  CHECK(good({.capacity = 1e9}));
+  CHECK_FALSE(good({.capacity = 1e9 + 1}));
+  CHECK(good({.refill_rate = 1e-6}));
+  CHECK_FALSE(good({.refill_rate = 0.9e-6}));
+  CHECK(good({.refill_rate = 1e9}));
+  CHECK_FALSE(good({.refill_rate = 1e9 + 1}));
+  CHECK(good({.cooldown = 0s}));
+  CHECK_FALSE(good({.cooldown = -1ns}));
+  CHECK(good({.cooldown = 24h}));
+  CHECK_FALSE(good({.cooldown = 24h + 1ns}));
+  CHECK(good({.breaker_timeout = 1ns}));
+  CHECK_FALSE(good({.breaker_timeout = 0ns}));
+  CHECK(good({.breaker_timeout = 24h}));
+  CHECK_FALSE(good({.breaker_timeout = 24h + 1ns}));
+}
+
+TEST_CASE("rate: without a word of one's own, the options are those of the documentation") {
+  const ProviderOptions options;
+  CHECK(options.capacity == 1);
+  CHECK(options.refill_rate == 1);
+  CHECK(options.cooldown == 1s);
+  CHECK(options.breaker_threshold == 0);
+  CHECK(options.breaker_timeout == 30s);
+}
+
+TEST_CASE_FIXTURE(Fixture, "rate: a provider's state says all of it") {
+  add({.capacity = 10, .refill_rate = 10, .cooldown = 5s, .breaker_threshold = 3});
+  const auto fresh = rates.provider_state("p");
+  CHECK(fresh->scale == 1);
+  CHECK(fresh->budget_scale == 1);
+  CHECK(fresh->pressure_scale == 1);
+  CHECK(fresh->tokens == 10);
+  CHECK(fresh->failures == 0);
+  CHECK(fresh->cooldown_left == 0ns);
+  CHECK(fresh->waiting == 0);
+  REQUIRE(take(4));
+  REQUIRE(rates.set_budget_scale("p", 0.75, soft));
+  REQUIRE(rates.set_global_pressure(soft));
+  REQUIRE(rates.record_failure("p"));
+  REQUIRE(rates.trigger_cooldown("p"));
+  clock.advance(200ms);
+  const auto state = rates.provider_state("p");
+  CHECK(state->scale == 0.5);
+  CHECK(state->budget_scale == 0.75);
+  CHECK(state->pressure_scale == 0.5);
+  CHECK(state->reason == soft);
+  CHECK(state->tokens == 7);
+  CHECK(state->failures == 1);
+  CHECK(state->cooldown_left == 4800ms);
+  clock.advance(4800ms);
+  CHECK(rates.provider_state("p")->cooldown_left == 0ns);
+}
+
+TEST_CASE("rate: the next chance is when the tokens are there, the cooldown over and the probe due; at scale 0 it is looked at again in an hour") {
+  const pulse::SteadyTime now{1h};
+  using Gate = pulse::detail::RateGate;
+  const ProviderOptions options{.capacity = 10, .refill_rate = 4, .cooldown = 60s, .breaker_threshold = 1, .breaker_timeout = 90s};
+  Gate gate{options, now};
+  CHECK(gate.next_chance(10, now) == now);
+  REQUIRE(gate.take(10, now) == Gate::Refusal::none);
+  CHECK(gate.next_chance(2, now) == now + 500ms);
+  gate.set_budget(0.5, now);
+  CHECK(gate.next_chance(2, now) == now + 1s);
+  gate.set_budget(0, now);
+  CHECK(gate.next_chance(2, now) == now + 1h);
+  gate.set_budget(1, now);
+  gate.cool_down(now);
+  CHECK(gate.next_chance(2, now) == now + 60s);
+  gate.failed(now);
+  CHECK(gate.next_chance(2, now) == now + 90s);
+  Gate slow{{.capacity = 10, .refill_rate = 1e-6}, now};
+  REQUIRE(slow.take(10, now) == Gate::Refusal::none);
+  CHECK(slow.next_chance(1, now) == now + 1h);  // and not so far away that a clock cannot say it
+}
+
 TEST_CASE_FIXTURE(Fixture, "acquire: waits for tokens; a passed deadline and a stop end the wait") {
   add({.capacity = 1, .refill_rate = 10});
   CHECK(rates.acquire("p"));
