@@ -25,7 +25,7 @@ check_parts = set(re.findall(r"^step (\w+) ", (root / "tests/scripts/check.sh").
 commands = set(re.findall(r"^  ([a-z][a-z |]*)\)", (root / "dev").read_text(), re.M))
 commands = {word.strip() for line in commands for word in line.split("|")}
 # Beside ./dev: what must be there before the checkout, and what only tells.
-PLUMBING = re.compile(r"apt-get update && apt-get install -y git$|git config --global --add safe\.directory |echo ")
+PLUMBING = re.compile(r"apt-get update && apt-get install -y git$|git config --global --add safe\.directory |echo |test -f ")
 bad = 0
 
 

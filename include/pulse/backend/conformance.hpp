@@ -47,7 +47,6 @@ template <class Make, class Pass = AdvanceClock>
   };
   const std::vector<std::uint32_t> first{0};
   std::string law;
-  std::string seen;
   const auto broken = [&](const std::string& what, const std::string& wanted, const std::string& got) {
     if (got == wanted) {
       return false;

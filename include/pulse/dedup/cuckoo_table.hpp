@@ -113,7 +113,7 @@ class CuckooTable {
   [[nodiscard]] static std::uint32_t print(std::uint64_t hash) noexcept { return static_cast<std::uint32_t>(hash) & print_mask; }
   [[nodiscard]] std::uint32_t home(std::uint64_t hash) const noexcept { return static_cast<std::uint32_t>((hash >> 32) * count_ >> 32); }
   [[nodiscard]] std::uint32_t other(std::uint32_t bucket, std::uint32_t wanted) const noexcept {
-    const std::uint64_t spread = wanted * std::uint32_t{0x9e3779b1};
+    const std::uint64_t spread = static_cast<std::uint32_t>(wanted * std::uint64_t{0x9e3779b1});
     const auto sum = static_cast<std::uint32_t>(spread * count_ >> 32);
     return sum >= bucket ? sum - bucket : sum + count_ - bucket;
   }

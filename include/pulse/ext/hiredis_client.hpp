@@ -200,7 +200,7 @@ class HiredisClient {
   /// Copies a text to where it stays until `release`.
   const char* keep(std::string_view text) {
     if (room_ < text.size()) {
-      size_ = std::max({text.size(), size_ * 2, std::size_t{64 * 1024}});
+      size_ = std::max({text.size(), size_ * 2, std::size_t{64} * 1024});
       texts_.emplace_back(new char[size_]);  // not make_unique: it would write zeros first
       at_ = texts_.back().get();
       room_ = size_;

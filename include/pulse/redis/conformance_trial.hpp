@@ -54,7 +54,7 @@ class RedisClientTrial {
     return law(got && !*got && replies_.size() == first, what, !got ? got.error().message : *got ? "true" : "something was appended");
   }
   /// Reads, and is to fail with one of these codes, with nothing appended, and closed.
-  bool read_fails(std::vector<ErrorCode> codes, const std::string& what, SteadyTime deadline = soon()) {
+  bool read_fails(const std::vector<ErrorCode>& codes, const std::string& what, SteadyTime deadline = soon()) {
     const std::size_t first = replies_.size();
     Result<bool> got = client_.read(replies_, deadline);
     bool right = false;

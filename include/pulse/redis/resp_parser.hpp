@@ -18,7 +18,7 @@ enum class Parsed : std::uint8_t { reply, incomplete, refused };
 class RespParser {
  public:
   static constexpr std::size_t max_nodes = std::size_t{1} << 24;
-  static constexpr std::size_t max_line = 64 * 1024;  ///< of a simple string or an error
+  static constexpr std::size_t max_line = std::size_t{64} * 1024;  ///< of a simple string or an error
   std::size_t max_text = std::size_t{1} << 26;
 
   /// Goes on at `at` with the reply it is in, or a new one, and moves `at` past what was read. `incomplete`: `missing()` more bytes

@@ -134,7 +134,7 @@ class SocketClient {
     if (wanted > options_.max_bytes) {
       return false;
     }
-    const std::size_t larger = std::min(std::max({wanted, capacity_ * 2, std::size_t{64 * 1024}}), options_.max_bytes);
+    const std::size_t larger = std::min(std::max({wanted, capacity_ * 2, std::size_t{64} * 1024}), options_.max_bytes);
     std::unique_ptr<char[]> grown{new char[larger]};  // not make_unique: it would write zeros first
     if (filled_ > begin) {
       std::memcpy(grown.get(), buffer_.get() + begin, filled_ - begin);

@@ -126,6 +126,7 @@ std::string killed(Open& open, const RecoveryLaws& laws, std::uint64_t seed) {
   int status = 0;
   ::waitpid(child, &status, 0);
   std::vector<EventId> told;
+  told.reserve(begun.load());
   for (std::uint64_t n = 0; n < begun.load(); ++n) {
     told.push_back(id_of(n, false));
   }
