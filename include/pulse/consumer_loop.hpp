@@ -219,18 +219,17 @@ class ConsumerOf {
       leases_.close();
       held_.reset();
     }
-    const std::lock_guard lock{mutex_};
-    subscription_.emplace(std::move(*made));
+    {
+      const std::lock_guard lock{mutex_};  // not held where the observer is told: it may ask for the health, or stop
+      subscription_.emplace(std::move(*made));
+    }
     vitals_.progressed(clock_.steady());  // one that has only begun is not stuck
     vitals_.clear(metrics_);
     return {};
   }
 
   Result<PollReport> process(const Batch<delivery>& batch, PollReport report) {
-    if (batch.vanished > 0) {
-      metrics_.add(family::vanished, batch.vanished, streams_.front().slot);
-      tell<notice::Vanished>(metrics_, [&] { return notice::Vanished{batch.vanished}; });
-    }
+    count_vanished(batch.vanished, streams_, metrics_);
     if (batch.deliveries.empty()) {
       vitals_.clear(metrics_);
       return report;

@@ -219,6 +219,15 @@ void count_claimed(const Deliveries& taken, const Streams& streams, Metrics& met
   }
 }
 
+/// Entries that were pending and whose data is gone.
+template <class Streams, class Metrics>
+void count_vanished(std::size_t vanished, const Streams& streams, Metrics& metrics) {
+  if (vanished > 0) {
+    metrics.add(family::vanished, vanished, streams.front().slot);
+    tell<notice::Vanished>(metrics, [&] { return notice::Vanished{vanished}; });
+  }
+}
+
 /// What costs a question to the backend, asked once per round of claiming: gauges, and how far the group has settled everything. One thread.
 class BackendWatch {
  public:

@@ -202,10 +202,15 @@ class Health {
   [[nodiscard]] HealthStatus status(WallTime now = SystemClock::wall()) const {
     HealthStatus status{service_, version_, epoch_seconds(now), {}};
     for (const auto& [name, check] : parts_) {
+      const auto failed = [&, &part = name](const char* why) {
+        status.components.push_back({part, {.live = true, .ready = false, .degraded = false, .details = {{"detail", why}}}});
+      };
       try {
         status.components.push_back({name, check()});
       } catch (const std::exception& exception) {
-        status.components.push_back({name, {.live = true, .ready = false, .degraded = false, .details = {{"detail", exception.what()}}}});
+        failed(exception.what());
+      } catch (...) {
+        failed("an exception that is no std::exception");
       }
     }
     return status;

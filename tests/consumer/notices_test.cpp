@@ -3,8 +3,11 @@
 // What an observer hears of a consumer, as a transcript.
 #include <doctest/doctest.h>
 
+#include <functional>
+#include <future>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "pulse/backend/in_memory.hpp"
 #include "pulse/control/feedback_handler.hpp"
@@ -29,9 +32,13 @@ namespace {
 struct Transcript {
   std::string log;
   bool throws = false;
+  std::function<void()> meanwhile{};
   void on(const auto& each) {
     append_text(log, each);
     log += '\n';
+    if (meanwhile) {
+      meanwhile();
+    }
     if (throws) {
       throw std::runtime_error("the log is full");
     }
@@ -138,6 +145,39 @@ TEST_CASE_FIXTURE(Fixture, "notices: a lost group ends the consumer, or is made 
           "started group=pipeline consumer=consumer-1\ngroup_lost error=\"receive failed\"\nbackend_failed code=no_group error=\"receive failed\" failures=1\n"
           "backend_recovered failures=1\ngroup_made group=pipeline\n");
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "notices: an observer may ask for the health and stop the consumer, whatever it is told") {
+  options.loop.group_lost = pulse::engine::GroupLost::recreate_at_beginning;
+  backend.script->subscribe_errors = {pulse::ErrorCode::unavailable};
+  backend.script->receive_errors = {pulse::ErrorCode::no_group};
+  CHECK_FALSE(consumer().start());
+  std::string expected = "backend_recovered failures=1\nstarted group=pipeline consumer=consumer-1\n";
+  // On another thread, so that a lock that is held is a failure of the test and not its end.
+  std::vector<std::future<void>> asked;
+  bool stops = false;
+  transcript.meanwhile = [&] {
+    asked.push_back(std::async(std::launch::async, [&] {
+      (void)consumer().health();
+      if (stops) {
+        consumer().stop();
+      }
+    }));
+    CHECK(asked.back().wait_for(30s) == std::future_status::ready);
+  };
+  SUBCASE("stopped when a retried start tells of it") {
+    stops = true;
+    poll(2);
+    expected += "stopped group=pipeline consumer=consumer-1\n";
+  }
+  SUBCASE("stopped when the group is made anew") {
+    poll(2);
+    expected += "group_lost error=\"receive failed\"\nbackend_failed code=no_group error=\"receive failed\" failures=1\n";
+    stops = true;
+    poll(3);
+    expected += "backend_recovered failures=1\ngroup_made group=pipeline\nstopped group=pipeline consumer=consumer-1\n";
+  }
+  CHECK(transcript.take() == expected);
 }
 
 // guarantee 7

@@ -78,6 +78,10 @@ TEST_CASE("health: a check that throws is a part that is not ready, and says why
   CHECK(health.status().live());
   CHECK(!health.status().ready());
   CHECK(json(health).find(R"("details":{"detail":"no answer"})") != std::string::npos);
+  health.watch("b", []() -> ComponentHealth { throw 7; });
+  CHECK(health.status().live());
+  CHECK(!health.status().ready());
+  CHECK(json(health).find(R"("details":{"detail":"an exception that is no std::exception"})") != std::string::npos);
 }
 
 // field bug 22
