@@ -21,6 +21,9 @@
 
 namespace bench::dedup {
 
+/// The first two numbers of a version: what a vendor adds behind them tells nobody anything.
+inline std::string major_minor(const std::string& version) { return version.substr(0, version.find_first_not_of("0123456789", version.find('.') + 1)); }
+
 /// Where and when a run was made, taken at its start.
 struct Conditions {
   std::string machine = "an unknown processor";
@@ -37,7 +40,7 @@ struct Conditions {
     }
     struct ::utsname kernel{};
     ::uname(&kernel);
-    machine += ", " + std::to_string(std::thread::hardware_concurrency()) + " processors, " + kernel.sysname + " " + kernel.release;
+    machine += ", " + std::to_string(std::thread::hardware_concurrency()) + " processors, " + kernel.sysname + " " + major_minor(kernel.release);
     char day[16];
     const std::time_t now = std::time(nullptr);
     std::strftime(day, sizeof day, "%Y-%m-%d", std::gmtime(&now));
@@ -259,8 +262,8 @@ inline bool write_page(const Results& results, const std::string& path, const st
 #else
       << "g++ " << __GNUC__
 #endif
-      << ", on " << conditions.date << ". " << conditions.others << "\nEach figure is the median of " << processes
-      << (processes == 1 ? " process" : " processes")
+      << ", on " << conditions.date << ". Ratios are of figures of one process, whose contestants take turns; absolute times on an idle machine are lower.\n"
+      << conditions.others << "\nEach figure is the median of " << processes << (processes == 1 ? " process" : " processes")
       << ", and in each of these the median of rounds in which all take turns.\nTimes are processor time; those of several threads and of single calls are by "
          "the clock. They "
          "depend on the machine; ratios do much less.\n\n"

@@ -12,7 +12,7 @@ from redis_process import Redis, die_with_parent, need_redis
 
 need_redis()
 binary, page = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).read_text()
-commands = [shlex.split(line)[1:] for line in page.splitlines() if line.startswith("redis-cli ")]
+ping, *commands = [shlex.split(line)[1:] for line in page.splitlines() if line.startswith("redis-cli ")]
 printed = re.findall(r"```text\n(.*?)```", page, re.S)
 stream = "mdp:mdp.market.ticks"
 bad = 0
@@ -31,6 +31,7 @@ with tempfile.TemporaryDirectory() as folder, Redis() as redis:
         return subprocess.Popen([binary, str(count)], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 env={**clean, "REDIS_URL": redis.url}, preexec_fn=die_with_parent)
 
+    check("a server that runs says what the page says", f"`{redis(*ping)}`" in page, redis(*ping))
     first = start(3)
     redis.wait(first, lambda: "pipeline" in redis("XINFO", "GROUPS", stream))
     for command in commands[:3]:
