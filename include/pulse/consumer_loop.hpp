@@ -98,13 +98,12 @@ class ConsumerOf {
     PollReport report;
     if constexpr (RemoteDedup<dedup>) {
       if (held_ && (action.step == engine::Step::receive || action.step == engine::Step::claim)) {
-        const Batch<delivery> batch = *std::exchange(held_, std::nullopt);
-        return process(batch, report);
+        return process(*std::exchange(held_, std::nullopt), report);
       }
     }
     switch (action.step) {
       case engine::Step::receive: {
-        auto batch = subscription_->receive(options_.loop.batch, std::min(wait, action.wait));
+        auto batch = receive_resting(*subscription_, options_.loop.batch, std::min(wait, action.wait), now, clock_, vitals_);
         if (!batch) {
           return failed(batch.error());
         }
@@ -129,9 +128,9 @@ class ConsumerOf {
         tell<notice::GroupMade>(metrics_, [&] { return notice::GroupMade{options_.subscribe.group}; });
         return report;
       }
-      case engine::Step::pause: report.pause = action.wait; return report;
+      case engine::Step::pause: report.pause = vitals_.rests(now, action.wait); return report;
       case engine::Step::drain: {
-        Status flushed = flush_all(dedup_, *subscription_, clock_, now + action.wait);
+        Status flushed = flush_all(dedup_, *subscription_, clock_, now + vitals_.rests(now, action.wait));
         loop_.drained();
         if (!flushed) {
           return vitals_.ended(metrics_, std::move(flushed).error());
@@ -157,8 +156,9 @@ class ConsumerOf {
     if (stop_.load(std::memory_order_acquire)) {
       return std::chrono::milliseconds{0};
     }
-    auto armed = arm_until(!ledger_.empty() || holds(held_), loop_.peek(clock_.steady()), *subscription_, options_.loop.batch, ready);
-    return armed ? std::move(armed) : pause_of(failed(armed.error()));
+    const SteadyTime now = clock_.steady();
+    const auto armed = arm_until(!ledger_.empty() || holds(held_), loop_.peek(now), *subscription_, options_.loop.batch, ready);
+    return armed ? vitals_.rests(now, *armed) : pause_of(failed(armed.error()));
   }
 
   /// Consumes until the token or `stop` says so; then finishes the running handler, settles, and leaves the rest pending.
@@ -183,7 +183,7 @@ class ConsumerOf {
     wake_.notify_all();
   }
 
-  /// From any thread. `stuck_after`: how long the loop may take to come round, handlers included.
+  /// From any thread. `stuck_after`: how long one step may take beyond the wait or the pause that the loop was granted: a handler, a settlement.
   [[nodiscard]] ConsumerHealth health(std::chrono::milliseconds stuck_after = std::chrono::seconds{30}) const {
     ConsumerHealth health = vitals_.health(clock_.steady());
     const std::lock_guard lock{mutex_};
@@ -250,6 +250,7 @@ class ConsumerOf {
     bool attention = processor_.attention().load(std::memory_order_acquire);
     for (const delivery* each = batch.deliveries.data(); index != report.received; ++index, ++each) {
       const delivery& taken = *each;
+      vitals_.handling(index);
       if (attention) [[unlikely]] {
         if (!attend()) {
           break;  // the rest stays pending: it is delivered first after the restart, or claimed
@@ -320,7 +321,7 @@ class ConsumerOf {
     }
     vitals_.failed(metrics_, std::move(error));
     const engine::Action action = loop_.next(now);
-    return PollReport{.pause = action.step == engine::Step::pause ? action.wait : std::chrono::milliseconds{0}};
+    return PollReport{.pause = vitals_.rests(now, action.step == engine::Step::pause ? action.wait : std::chrono::milliseconds{0})};
   }
 
   [[no_unique_address]] B backend_;

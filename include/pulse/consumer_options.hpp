@@ -66,10 +66,12 @@ struct PollReport {
   std::chrono::milliseconds pause{0};  ///< nothing to do for that long, after a backend error
 };
 
-/// How a consumer is doing. `live` is judged by progress: a loop that has not come round for `stuck_after` is not live.
+/// How a consumer is doing. `live` is judged by progress: a loop that has not got on for `stuck_after` is not live.
 struct ConsumerHealth {
   bool live = false;
   bool ready = false;  ///< subscribed, the backend works, not stopping
+  /// Since the loop came round or an event was finished, whichever is later; 0 while it waits, pauses or drains as it may. Of an event that is not
+  /// the first of its batch, since a question first saw it finished.
   std::chrono::milliseconds since_progress{0};
   std::uint64_t failures_in_a_row = 0;
   std::string detail;  ///< the last error, in a line; empty if none

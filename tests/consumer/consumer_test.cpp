@@ -546,6 +546,85 @@ TEST_CASE_FIXTURE(Fixture, "field bug 22: a loop that does not come round is not
   CHECK_FALSE(consumer().health(30s).live);
 }
 
+// field bug 22
+TEST_CASE_FIXTURE(Fixture, "a consumer that waits as long as it was told to is live, one whose handler hangs after such a wait is not") {
+  options.loop.wait = 60s;
+  options.loop.claim_interval = 10min;
+  REQUIRE(consumer().poll());  // the first step looks for abandoned entries
+  bool live = false;
+  backend.script->while_receiving = [&] {
+    clock.advance(59s);
+    live = consumer().health(30s).live;
+  };
+  REQUIRE(consumer().poll(60s));
+  CHECK(live);
+  push({{{1, 0}, "a"}});
+  handler.call = [&](const Note&, const pulse::DeliveryContext&) {
+    CHECK(consumer().health(30s).since_progress == 0ms);
+    clock.advance(31s);
+    CHECK_FALSE(consumer().health(30s).live);
+    return Verdict::ack();
+  };
+  REQUIRE(consumer().poll(60s));
+  CHECK(drain() == "subscribe;ack 1;");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a consumer that pauses while its backend is away is live until the pause should be over") {
+  options.loop.error_base = options.loop.error_cap = 10min;
+  options.seed = 1;
+  backend.script->receive_errors = {ErrorCode::unavailable};
+  REQUIRE(consumer().poll());
+  const auto away = consumer().poll();
+  REQUIRE(away);
+  REQUIRE(away->pause > 2min);
+  clock.advance(1min);
+  CHECK(consumer().health(30s).live);
+  const auto still = consumer().poll();
+  REQUIRE(still);
+  REQUIRE(still->pause == away->pause - 1min);
+  clock.advance(still->pause + 29s);
+  CHECK(consumer().health(30s).live);
+  clock.advance(2s);
+  CHECK_FALSE(consumer().health(30s).live);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a consumer in the middle of a long batch is live while its events get finished, and not when one hangs") {
+  options.loop.batch = 100;
+  std::vector<ScriptedBackend::Delivery> batch;
+  for (std::uint64_t id = 1; id <= 100; ++id) {
+    batch.push_back({{id, 0}, std::to_string(id)});
+  }
+  push(std::move(batch));
+  int asked = 0;
+  handler.call = [&](const Note& note, const pulse::DeliveryContext&) {
+    clock.advance(1s);
+    if (note.text == "90") {
+      CHECK(consumer().health(30s).live);
+      clock.advance(30s);
+      CHECK_FALSE(consumer().health(30s).live);
+    } else if (note.text != "50") {
+      asked += consumer().health(30s).live ? 1 : 0;
+    }
+    return Verdict::ack();
+  };
+  REQUIRE(consumer().poll());
+  REQUIRE(consumer().poll());
+  CHECK(asked == 98);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a consumer that drains is live until its deadline") {
+  options.loop.drain_deadline = 2min;
+  REQUIRE(consumer().start());
+  consumer().stop();
+  bool live = false;
+  backend.script->while_flushing = [&] {
+    clock.advance(1min);
+    live = consumer().health(30s).live;
+  };
+  REQUIRE(consumer().poll());
+  CHECK(live);
+}
+
 // guarantee 7
 TEST_CASE_FIXTURE(Fixture, "a host that beats by itself needs no thread: what it finds lost is done and not settled") {
   options.heartbeat = 10s;

@@ -43,6 +43,7 @@ class ScriptedBackend {
     std::string trace;
     std::vector<RetryItem> retries;           // as they were settled
     std::function<void()> while_receiving{};  // runs inside receive, as what happens meanwhile
+    std::function<void()> while_flushing{};
     std::atomic<int> wakes{0};
     std::size_t lose_on_extend = ~std::size_t{0};
     std::size_t vanished = 0;
@@ -83,6 +84,9 @@ class ScriptedBackend {
       return {};
     }
     Status flush(std::chrono::milliseconds) {
+      if (script_->while_flushing) {
+        script_->while_flushing();
+      }
       if (auto error = take(script_->flush_errors, "flush")) {
         return *error;
       }

@@ -7,6 +7,7 @@
 #include "pulse/backend/in_memory.hpp"
 #include "pulse/control/handlers.hpp"
 #include "pulse/control/rate_coordinator.hpp"
+#include "pulse/core/readiness.hpp"
 #include "pulse/dedup/no_dedup.hpp"
 #include "pulse/health.hpp"
 #include "pulse/metrics/no_metrics.hpp"
@@ -119,6 +120,30 @@ TEST_CASE("health: a consumer that is stuck in a handler is not live, one that w
   consumer.stop();
   CHECK(health.status().live());
   CHECK(!health.status().ready());
+}
+
+TEST_CASE("health: a host that waits for many things is live for as long as its consumer said it may wait") {
+  pulse::ManualClock clock;
+  Bus bus;
+  auto handler = pulse::handlers(pulse::on<pulse::FeedbackEvent>([](const pulse::FeedbackEvent&) {}));
+  pulse::Readiness ready;
+  pulse::ConsumerOptions options;
+  options.heartbeat = 0ms;
+  options.loop.wait = 1h;
+  options.loop.claim_interval = 24h;
+  pulse::Consumer<Bus&, pulse::NoDedup, pulse::NoMetrics, decltype(handler)&, Manual> consumer{bus, {}, {}, handler, options, clock};
+  Health health{"service"};
+  health.watch("consumer", consumer);
+  for (int polls = 0; polls < 2; ++polls) {
+    REQUIRE(consumer.poll());
+  }
+  const auto within = consumer.arm(ready);
+  REQUIRE(within);
+  REQUIRE(*within == 1h);
+  clock.advance(1h + 29s);
+  CHECK(health.status().live());
+  clock.advance(2s);
+  CHECK(!health.status().live());
 }
 
 TEST_CASE("health: a consumer whose server is gone is live and not ready, until it is back") {
