@@ -424,6 +424,22 @@ TEST_CASE("with consent, in shards and in a journal") {
   std::filesystem::remove_all(directory);
 }
 
+TEST_CASE_TEMPLATE("all shards together lease what one filter would, and take no more memory for it than for the ids", Filter, AllowLoss<RotatingBloom>,
+                   Cuckoo) {
+  using Shards = pulse::Sharded<Filter>;
+  Shards window{65536};
+  CHECK(window.shards() == 2048);
+  const std::size_t filters_alone = Shards{2048, [](std::size_t) { return Filter{80, {.leases = 1}}; }, 1}.bytes();
+  CHECK(window.bytes() < 2 * filters_alone);
+  std::size_t leased = 0;
+  for (std::uint64_t n = 0; n < 1024; ++n) {
+    leased += window.claim(EventId{n * 0x9e3779b97f4a7c15ULL, n}) == Claim::fresh ? 1U : 0U;
+  }
+  CHECK(leased == 1024);
+  Shards one{1000, 1};
+  CHECK(one.bytes() == Filter{1000}.bytes() + Shards{1, [](std::size_t) { return Filter{1}; }, 1}.bytes() - Filter{1}.bytes());
+}
+
 TEST_CASE("settings that a filter cannot work with are refused with what is allowed") {
   CHECK_THROWS_WITH_AS((RotatingBloom{0}), "RotatingBloom: the capacity is 0: allowed are 1 to 268435456", std::invalid_argument);
   CHECK_THROWS_AS((RotatingBloom{RotatingBloom::max_capacity + 1}), std::invalid_argument);

@@ -39,6 +39,7 @@ class Cuckoo : private detail::LeasedFilter<detail::CuckooTable<6>> {
   static constexpr std::size_t default_capacity = 65536;
   static constexpr std::size_t max_capacity = Table::max_window;
   static constexpr double max_false_rate = Table::max_false_rate;
+  using options_type = CuckooOptions;
   using Base::max_leases;
   using typename Base::lease_type;
 

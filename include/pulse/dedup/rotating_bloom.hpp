@@ -41,6 +41,7 @@ class RotatingBloom : private detail::LeasedFilter<detail::BloomGenerations> {
   static constexpr std::size_t max_capacity = detail::BloomGenerations::max_window;
   static constexpr double min_false_rate = 1e-8;
   static constexpr double max_false_rate = 0.5;
+  using options_type = RotatingBloomOptions;
   using Base::max_leases;
   using typename Base::lease_type;
 

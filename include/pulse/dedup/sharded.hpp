@@ -20,12 +20,22 @@
 
 namespace pulse::inline v0_1 {
 
+namespace requirement {
+/// A strategy whose leases stand in a table of their own, sized at construction beside the capacity.
+template <class S>
+concept DedupSizesLeases = requires(std::size_t capacity, typename S::options_type options) {
+  { options.leases } -> std::same_as<std::size_t&>;
+  S{capacity, options};
+};
+}  // namespace requirement
+
 /// Makes a strategy of one thread one of many: each id belongs to one of several shards, and each shard is an `S` behind a lock of its own,
 /// on cache lines of its own. Contract page: docs/reference/dedup/sharded.md
 ///
 /// What `S` promises holds per shard. `Sharded(capacity)` gives each shard its part and six standard deviations more, because ids fall
-/// unevenly: so an id that `S{capacity}` would still know is forgotten with a probability below 10^-8. A shard whose every place is leased
-/// answers `unavailable` though others have room. Which shard an id belongs to depends on a secret seed: nobody can aim at one.
+/// unevenly: so an id that `S{capacity}` would still know is forgotten with a probability below 10^-8. It divides the leases of a filter
+/// (RotatingBloom, Cuckoo) in the same way, 16 at least to a shard. A shard whose every place is leased answers `unavailable` though others have room. Which
+/// shard an id belongs to depends on a secret seed: nobody can aim at one.
 ///
 /// Complexity: that of S, a hash and an uncontended lock. The claims of a batch wait for memory together. Thread safety: any thread may call anything at
 /// any time, except moving and destroying.
@@ -50,7 +60,7 @@ class Sharded : public detail::Wraps<S> {
       : Sharded(capacity, default_shards(capacity)) {}
   Sharded(std::size_t capacity, std::size_t shards, std::uint64_t seed = detail::SeededHash::random_seed())
     requires(std::constructible_from<S, std::size_t> && !DurableDedup<S>)
-      : Sharded(shards, [part = part_of(capacity, checked(shards))](std::size_t) { return S{part}; }, seed) {}
+      : Sharded(shards, [part = part_of(capacity, checked(shards)), shards](std::size_t) { return shard_for(part, shards); }, seed) {}
 
   /// The shards that `make(index)` gives. A strategy that outlives the process finds an id again in the shard where it left it: it needs
   /// the same count and the same seed at each start.
@@ -162,6 +172,17 @@ class Sharded : public detail::Wraps<S> {
     const double mean = static_cast<double>(capacity) / static_cast<double>(shards);
     const auto part = static_cast<std::size_t>(mean + 6 * std::sqrt(mean)) + 4;
     return part < capacity ? part : capacity;
+  }
+
+  /// All shards together lease what one S would, and not so much each: a shard of few ids would be little else.
+  static S shard_for(std::size_t part, [[maybe_unused]] std::size_t shards) {
+    if constexpr (requirement::DedupSizesLeases<S>) {
+      typename S::options_type options{};
+      options.leases = std::max<std::size_t>(part_of(options.leases, shards), 16);
+      return S{part, options};
+    } else {
+      return S{part};
+    }
   }
 
   [[nodiscard]] std::uint32_t shard_of(EventId id) const noexcept { return static_cast<std::uint32_t>((hash_(id) >> 32) * shards_.size() >> 32); }
