@@ -20,8 +20,9 @@ namespace pulse::inline v0_1 {
 struct TtlOptions {
   /// How much longer than its time an id may stay known. Default (0): a 64th of the time. Allowed: a 120th of the time to all of it.
   std::chrono::nanoseconds granularity{0};
-  /// What happens to a new id while `capacity` ids are known and none has expired: the oldest is forgotten before its time (and counted,
-  /// see forgotten_early), or the claim is `unavailable`, so that the consumer waits. Does not matter while the capacity suffices.
+  /// What happens to a new id where the place of the ring whose turn it is holds a known id that has not expired: that one is forgotten before its
+  /// time (and counted, see forgotten_early), or the claim is `unavailable`, so that the consumer waits. It is so while `capacity` ids are
+  /// known, and may be with fewer: places of released ids behind it are not looked for. Does not matter while the capacity suffices for all claims.
   enum class Full : std::uint8_t { forget, wait } full = Full::forget;
 };
 
