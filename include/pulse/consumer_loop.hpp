@@ -145,7 +145,7 @@ class ConsumerOf {
   }
 
   /// For hosts that wait for many things at once, on the thread that polls: makes `ready` readable once a poll is worth while. Returns within what time one
-  /// is due in any case. Nothing waits but a connection that has to be made. `ready` is this consumer's alone and outlives it. Errors: as poll.
+  /// is due in any case. Waits to connect, and to write where the peer does not read. `ready` is this consumer's alone and outlives it. Errors: as poll.
   template <class Ready = Readiness>
     requires ArmingSubscription<subscription>
   Result<std::chrono::milliseconds> arm(Ready& ready) {

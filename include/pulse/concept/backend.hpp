@@ -120,8 +120,8 @@ concept Subscription = requirement::DeliveryBasics<typename S::delivery_type> &&
 /// | `s.arm(max, wait, ready)` | Result<std::chrono::milliseconds> | what `receive(max, 0)` would wait for rings, or is watched |
 ///
 /// Called between two batches. `ready` becomes readable when a receive is worth while, and may without need. The time returned is at most `wait`: then a
-/// receive is due in any case, at once where it is 0. It waits for nothing but a connection that has to be made. A receive(max, 0) that follows does not
-/// wait for what has not arrived. `ready` outlives the subscription.
+/// receive is due in any case, at once where it is 0. It waits for nothing but a connection that has to be made, and room to write. A receive(max, 0) that
+/// follows does not wait for what has not arrived. `ready` outlives the subscription.
 template <class S>
 concept ArmingSubscription = Subscription<S> && requirement::SubscriptionArm<S>;
 
