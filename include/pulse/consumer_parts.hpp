@@ -225,12 +225,18 @@ bool holds(const Held& held) noexcept {
   }
 }
 
-/// Consumer::arm: within what time a poll is due. `due`: at once, but for a pause that the loop keeps.
+/// Consumer::arm: within what time a poll is due. `due`: at once, but for a pause that the loop keeps. What was watched before is watched on only
+/// where the subscription armed: in a pause a reply that nobody reads yet would wake the host again and again.
 template <class Subscription, class Ready>
 Result<std::chrono::milliseconds> arm_until(bool due, engine::Action action, Subscription& subscription, std::size_t batch, Ready& ready) {
   if (action.step == engine::Step::receive && !due) {
-    return subscription.arm(batch, action.wait, ready);
+    Result<std::chrono::milliseconds> armed = subscription.arm(batch, action.wait, ready);
+    if (!armed) {
+      ready.watch(-1);
+    }
+    return armed;
   }
+  ready.watch(-1);
   return action.step == engine::Step::pause ? action.wait : std::chrono::milliseconds{0};
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "../support/readable.hpp"
 #include "pulse/consumer.hpp"
 #include "scripted_backend.hpp"
 #include "test_policies.hpp"
@@ -152,4 +153,33 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: what a stop leaves of a batch is given
   CHECK(backend.script->trace == "subscribe;ack 1;flush;");
   CHECK(dedup.trace == "claim 3;release;release;");
   CHECK(dedup.state.size() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "remote dedup: while its server is away an armed host sleeps through the pauses, whatever lies on the backend's socket") {
+  pulse::Readiness socket;
+  pulse::Readiness ready;
+  backend.script->socket = socket.descriptor();
+  CHECK(polls(1) == "subscribe;");
+  CHECK(consumer.arm(ready));
+  socket.ring();  // a batch, and later a reply to a read ahead
+  CHECK(pulse_test::readable(ready));
+  push({{{1, 0}, "a"}});
+  dedup.claim_errors = {ErrorCode::unavailable, ErrorCode::unavailable};
+  for (int i = 0; i < 2; ++i) {
+    CAPTURE(i);
+    const auto paused = consumer.poll();
+    REQUIRE(paused);
+    CHECK(paused->pause > 0ms);
+    CHECK(*consumer.arm(ready) == paused->pause);
+    CHECK_FALSE(pulse_test::readable(ready));
+    clock.advance(paused->pause);
+  }
+  CHECK(consumer.poll());
+  CHECK(handled == "a;");
+  CHECK(consumer.arm(ready));
+  CHECK(pulse_test::readable(ready));  // watched again
+
+  backend.script->arm_errors = {ErrorCode::unavailable};
+  CHECK(*consumer.arm(ready) > 0ms);
+  CHECK_FALSE(pulse_test::readable(ready));
 }

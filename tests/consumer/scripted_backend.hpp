@@ -37,6 +37,7 @@ class ScriptedBackend {
     std::deque<std::vector<Delivery>> batches;    // what receive gives, then nothing
     std::deque<std::vector<Delivery>> claimable;  // what claim_stale gives, then nothing
     std::deque<ErrorCode> receive_errors;         // receive fails with these first
+    std::deque<ErrorCode> arm_errors;
     std::deque<ErrorCode> settle_errors;
     std::deque<ErrorCode> subscribe_errors;
     std::deque<ErrorCode> flush_errors;
@@ -44,6 +45,7 @@ class ScriptedBackend {
     std::vector<RetryItem> retries;           // as they were settled
     std::function<void()> while_receiving{};  // runs inside receive, as what happens meanwhile
     std::function<void()> while_flushing{};
+    int socket = -1;  // what arm watches
     std::atomic<int> wakes{0};
     std::size_t lose_on_extend = ~std::size_t{0};
     std::size_t vanished = 0;
@@ -65,6 +67,14 @@ class ScriptedBackend {
         return *error;
       }
       return give(script_->batches, max);
+    }
+    template <class Ready>
+    Result<std::chrono::milliseconds> arm(std::size_t, std::chrono::milliseconds wait, Ready& ready) {
+      if (auto error = take(script_->arm_errors, "arm")) {
+        return *error;
+      }
+      ready.watch(script_->socket);
+      return wait;
     }
     Result<Batch<Delivery>> claim_stale(std::chrono::milliseconds, std::size_t max) { return give(script_->claimable, max); }
     Status settle(const Settlement& settlement) {

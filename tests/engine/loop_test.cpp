@@ -69,6 +69,20 @@ TEST_CASE("a read never waits past the next claim") {
   CHECK(action.wait <= 6s);
 }
 
+TEST_CASE("a read that may not wait lets a host that waits by itself sleep until the next claim") {
+  LoopOptions options;
+  options.wait = 0ms;
+  options.claim_interval = 5s;
+  Host host{options};
+  host.step();
+  host.loop.claimed(0, false, host.now);
+  const auto asleep = host.loop.peek(host.now);
+  CHECK(asleep.step == Step::receive);
+  CHECK(asleep.wait >= 4s);
+  CHECK(asleep.wait <= 6s);
+  CHECK(host.loop.next(host.now).wait == 0ms);
+}
+
 TEST_CASE("field bug 4: claiming and reading take turns while abandoned entries last") {
   Host host;
   for (int i = 0; i < 3; ++i) {

@@ -30,7 +30,7 @@ inline constexpr std::size_t largest_batch = 65536;
 /// Sizes and times of the loop; `check` says which are allowed.
 struct LoopOptions {
   std::size_t batch = 100;                          ///< deliveries per receive, 1 to largest_batch
-  std::chrono::milliseconds wait{1000};             ///< longest wait of one receive; this and all below at most a day
+  std::chrono::milliseconds wait{1000};             ///< longest wait of one receive, 0: none, so `run` never sleeps; this and all below at most a day
   std::chrono::milliseconds claim_idle{30'000};     ///< an entry pending that long counts as abandoned, >= 1 ms
   std::chrono::milliseconds claim_interval{5'000};  ///< between two rounds of claiming, >= 1 ms
   std::chrono::milliseconds error_base{50};         ///< first pause after a backend error; doubles
@@ -62,14 +62,16 @@ class Loop {
   explicit Loop(const LoopOptions& options, std::uint64_t seed) noexcept : options_(options), random_(seed) {}
 
   [[nodiscard]] Action next(SteadyTime now) noexcept {
-    const Action action = peek(now);
+    Action action = peek(now);
     if (action.step == Step::receive) {
+      action.wait = std::min(action.wait, options_.wait);
       just_claimed_ = false;
     }
     return action;
   }
 
-  /// What `next` would say, and nothing changes.
+  /// What `next` would say to a host that waits by itself, and nothing changes: where `wait` is 0, which would keep the host awake for ever, it may
+  /// sleep until the next claim.
   [[nodiscard]] Action peek(SteadyTime now) const noexcept {
     if (state_ == State::stopped) {
       return {Step::stopped, {}};
@@ -88,7 +90,8 @@ class Loop {
     if (now >= next_claim_ && !just_claimed_ && failures_ == 0) {
       return {Step::claim, {}};
     }
-    return {Step::receive, std::min(options_.wait, remaining(now, next_claim_))};
+    const std::chrono::milliseconds until_claim = remaining(now, next_claim_);
+    return {Step::receive, options_.wait.count() > 0 ? std::min(options_.wait, until_claim) : until_claim};
   }
 
   void received(std::size_t) noexcept { healthy(); }
