@@ -3,6 +3,13 @@
 // The endpoint as a client sees it: every request is written and read by hand.
 #include <doctest/doctest.h>
 
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -11,6 +18,24 @@
 #include "../support/io.hpp"
 #include "../support/process.hpp"
 #include "pulse/ext/http_endpoint.hpp"
+
+// Replaces operator new of the program by one that fails where a test wants it: how many more allocations of this thread succeed; below 0: all.
+static thread_local int allocations_left = -1;
+
+void* operator new(std::size_t size) {
+  if (allocations_left >= 0 && allocations_left-- == 0) {
+    throw std::bad_alloc{};
+  }
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) {
+    return memory;
+  }
+  throw std::bad_alloc{};
+}
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // g++ 12 inlines one side of the pair only
+#endif
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 using namespace std::chrono_literals;
 using pulse::HttpEndpoint;
@@ -141,23 +166,129 @@ TEST_CASE("http: a request has a bound, and so has its body") {
 }
 
 // guarantee 9
-TEST_CASE("http: who is over the number of connections is served when another has gone") {
-  HttpOptions options = on_a_free_port();
-  options.connections = 2;
-  HttpEndpoint endpoint{options};
+TEST_CASE("http: who connects and asks nothing keeps no place from who asks, the oldest goes first") {
+  HttpEndpoint endpoint{on_a_free_port()};
   endpoint.page("/", [] { return HttpPage{.body = "here"}; });
   REQUIRE(endpoint.start());
   std::vector<Fd> idle;
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < 16; ++i) {
     idle.push_back(pulse_test::connect_to(endpoint.port()));
-    say(idle.back(), "GET / ");
+    if (i % 2 == 0) {
+      say(idle.back(), "GET / ");
+    }
   }
-  const Fd third = pulse_test::connect_to(endpoint.port());
-  say(third, "GET / HTTP/1.1\r\n\r\n");
-  CHECK(!pulse_test::ready(third.get(), POLLIN, pulse_test::within(50ms)));  // a server that took it would have answered, in most runs
-  idle.pop_back();
-  CHECK(body(read_to_end(third)) == "here");
+  CHECK(body(get(endpoint, "/")) == "here");
+  CHECK(body(get(endpoint, "/")) == "here");
+  const std::string oldest = read_to_end(idle.front());
+  CHECK((oldest.empty() || oldest == "reset"));
+  say(idle[14], "HTTP/1.1\r\n\r\n");
+  CHECK(body(read_to_end(idle[14])) == "here");
 }
+
+// guarantee 9
+TEST_CASE("http: who has his answer and stays keeps no place, and is cut off soon") {
+  HttpOptions options = on_a_free_port();
+  options.timeout = 1min;
+  options.connections = 1;
+  HttpEndpoint endpoint{options};
+  endpoint.page("/", [] { return HttpPage{.body = "here"}; });
+  REQUIRE(endpoint.start());
+  const auto stays = [&] {
+    Fd client = pulse_test::connect_to(endpoint.port());
+    say(client, "GET / HTTP/1.1\r\n\r\n");
+    CHECK(body(read_to_end(client)) == "here");
+    return client;
+  };
+  const Fd first = stays();
+  const Fd second = stays();
+  const auto end = pulse_test::within(pulse_test::patience);
+  while (::send(second.get(), "G", 1, MSG_NOSIGNAL) > 0 && std::chrono::steady_clock::now() < end) {
+    (void)pulse_test::ready(-1, POLLIN, pulse_test::within(20ms));
+  }
+  CHECK(std::chrono::steady_clock::now() < end);
+}
+
+// guarantee 9
+TEST_CASE("http: who is over the number of connections is served when another has his answer") {
+  HttpOptions options = on_a_free_port();
+  options.connections = 1;
+  HttpEndpoint endpoint{options};
+  const std::string much(32 << 20, 'x');  // more than the system takes for a client that does not read
+  endpoint.page("/much", [&] { return HttpPage{.body = much}; });
+  endpoint.page("/", [] { return HttpPage{.body = "here"}; });
+  REQUIRE(endpoint.start());
+  const Fd first = pulse_test::connect_to(endpoint.port());
+  say(first, "GET /much HTTP/1.1\r\n\r\n");
+  REQUIRE(pulse_test::ready(first.get(), POLLIN, pulse_test::within(pulse_test::patience)));
+  const Fd second = pulse_test::connect_to(endpoint.port());
+  say(second, "GET / HTTP/1.1\r\n\r\n");
+  CHECK(!pulse_test::ready(second.get(), POLLIN, pulse_test::within(50ms)));  // a server that began with it would have answered, in most runs
+  CHECK(body(read_to_end(first)).size() == much.size());
+  CHECK(body(read_to_end(second)) == "here");
+}
+
+TEST_CASE("http: a want of memory costs the connection that met it, and no other") {
+  HttpEndpoint endpoint{on_a_free_port()};
+  int left = 0;
+  endpoint.page("/fails", [&]() -> HttpPage {
+    allocations_left = left;
+    throw std::runtime_error("a text that is too long to be kept in a string itself");
+  });
+  endpoint.page("/", [] {
+    allocations_left = -1;
+    return HttpPage{.body = "here"};
+  });
+  REQUIRE(endpoint.start());
+  for (left = 0; left < 30; ++left) {
+    const std::string lost = get(endpoint, "/fails");
+    CHECK((lost.empty() || lost == "reset" || lost.starts_with("HTTP/1.1 500 ")));
+    std::string answer = get(endpoint, "/");
+    if (answer.empty() || answer == "reset") {  // the one that met it
+      answer = get(endpoint, "/");
+    }
+    CHECK(body(answer) == "here");
+  }
+}
+
+TEST_CASE("http: a want of descriptors passes") {
+  HttpEndpoint endpoint{on_a_free_port()};
+  endpoint.page("/", [] { return HttpPage{.body = "here"}; });
+  REQUIRE(endpoint.start());
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const int next = ::dup(0);
+  REQUIRE(next > 0);
+  ::close(next);
+  rlimit one_more = before;
+  one_more.rlim_cur = static_cast<rlim_t>(next) + 1;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &one_more) == 0);
+  const Fd client = pulse_test::connect_to(endpoint.port());  // takes the last one
+  say(client, "GET / HTTP/1.1\r\n\r\n");
+  CHECK(!pulse_test::ready(client.get(), POLLIN, pulse_test::within(250ms)));  // two rounds of its trying
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(body(read_to_end(client)) == "here");
+  CHECK(body(get(endpoint, "/")) == "here");
+}
+
+#ifdef __GLIBC__
+TEST_CASE("http: a thread that cannot be started is said in a line") {
+  pthread_attr_t before;
+  REQUIRE(::pthread_getattr_default_np(&before) == 0);
+  pthread_attr_t huge;
+  REQUIRE(::pthread_attr_init(&huge) == 0);
+  REQUIRE(::pthread_attr_setstacksize(&huge, std::size_t{1} << 50) == 0);  // of more bytes than there are addresses
+  HttpEndpoint endpoint{on_a_free_port()};
+  REQUIRE(::pthread_setattr_default_np(&huge) == 0);
+  const pulse::Status refused = endpoint.start();
+  CHECK(::pthread_setattr_default_np(&before) == 0);
+  ::pthread_attr_destroy(&huge);
+  ::pthread_attr_destroy(&before);
+  REQUIRE(!refused);
+  CHECK(refused.error().code == pulse::ErrorCode::unavailable);
+  CHECK(refused.error().message.starts_with("cannot start the endpoint's thread: "));
+  CHECK(endpoint.start());
+}
+#endif
 
 TEST_CASE("http: who does not get on is cut off, however steadily he sends") {
   HttpOptions options = on_a_free_port();

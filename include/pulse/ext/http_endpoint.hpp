@@ -57,7 +57,7 @@ class HttpEndpoint {
   }
 
   /// Listens, and serves from when it returns. Errors: config, for an option out of bounds or an address that is none; unavailable, with the
-  /// system's word, where it cannot listen.
+  /// system's word, where it cannot listen or its thread cannot be started.
   Status start() {
     if (server_) {
       return Error{ErrorCode::config, "the endpoint is started already"};

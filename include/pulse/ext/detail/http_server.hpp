@@ -5,10 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -24,8 +23,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "pulse/core/error.hpp"
 
@@ -35,8 +36,8 @@ namespace pulse::inline v0_1 {
 struct HttpOptions {
   std::string address = "127.0.0.1";        ///< a numeric address of this machine; 0.0.0.0 and :: are all of them: there is neither TLS nor a password
   std::uint16_t port = 9464;                ///< 0: a free one, which port() tells
-  std::size_t connections = 16;             ///< at a time, 1 to 1024; more wait in the system's queue until one ends
-  std::chrono::milliseconds timeout{5000};  ///< for a whole request and its answer, 1 ms to a minute
+  std::size_t connections = 16;             ///< at a time, 1 to 1024; one more takes the place of the oldest that has not asked yet, or has its answer
+  std::chrono::milliseconds timeout{5000};  ///< for a whole request and its answer, 1 ms to a minute; a second more to close
   std::size_t request_bytes = 8192;         ///< of a request with its headers, 256 to 65536
 };
 
@@ -102,25 +103,34 @@ class HttpServer {
       return failed("cannot listen on");
     }
     port_ = acceptor_.local_endpoint().port();
-    accept();
-    thread_ = std::thread([this] { run(); });
+    sessions_.reserve(options_.connections);  // no session begins that has no place there
+    admit();
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& refused) {
+      return Error{ErrorCode::unavailable, std::string("cannot start the endpoint's thread: ") + refused.what()};
+    }
     return {};
   }
 
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
 
  private:
-  /// A connection: one request, one answer. It lives as long as an operation on it does, and no longer than the timeout.
+  /// A connection: one request, one answer. It lives as long as an operation on it does, and no longer than the timeout and the one for its close.
   class Session : public std::enable_shared_from_this<Session> {
    public:
     Session(HttpServer& server, asio::ip::tcp::socket socket) : server_(server), stream_(std::move(socket)), buffer_(server.options_.request_bytes) {
-      ++server_.open_;
       parser_.body_limit(0);
       parser_.header_limit(static_cast<std::uint32_t>(server.options_.request_bytes));
+      server_.sessions_.push_back(this);
     }
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
-    ~Session() { server_.ended(); }
+    ~Session() { server_.ended(this); }
+
+    /// Whether nobody loses an answer when it is closed.
+    [[nodiscard]] bool idle() const noexcept { return idle_; }
+    void close() { stream_.close(); }
 
     void begin() {
       stream_.expires_after(server_.options_.timeout);  // for all that follows
@@ -145,6 +155,7 @@ class HttpServer {
       } else {
         page = server_.page(parser_.get().target());
       }
+      idle_ = false;
       response_.result(page.status);
       response_.set(http::field::content_type, page.type);
       response_.set(http::field::cache_control, "no-store");
@@ -156,7 +167,10 @@ class HttpServer {
       http::async_write(stream_, response_, [self = shared_from_this()](boost::system::error_code failed, std::size_t) {
         if (!failed) {
           (void)self->stream_.socket().shutdown(asio::socket_base::shutdown_send, failed);
+          self->stream_.expires_after(longest_drain);
           self->drain();
+          self->idle_ = true;
+          self->server_.admit();
         }
       });
     }
@@ -174,6 +188,7 @@ class HttpServer {
     }
 
     static constexpr std::size_t largest_drained = 1 << 20;
+    static constexpr std::chrono::seconds longest_drain{1};
 
     HttpServer& server_;
     boost::beast::tcp_stream stream_;
@@ -181,43 +196,81 @@ class HttpServer {
     http::request_parser<http::empty_body> parser_;
     http::response<http::string_body> response_;
     std::size_t drained_ = 0;
+    bool idle_ = true;
   };
 
-  void run() {
-    while (!ending_) {
-      try {
-        io_.run();
+  void run() noexcept {
+    while (true) {
+      io_.restart();
+      if (ending_) {  // looked at after the restart, which would undo the stop that follows it
         return;
-      } catch (...) {  // no memory for a connection: it is gone, the others go on
-        accept();
+      }
+      try {
+        if (again_) {
+          io_.run_for(std::chrono::milliseconds{100});
+          again_ = false;
+          admit();
+        } else {
+          io_.run();
+        }
+      } catch (...) {  // no memory for an answer: its connection is gone, the others go on
       }
     }
   }
 
-  void accept() {
-    if (accepting_ || ending_ || open_ >= options_.connections) {
+  /// Begins with who waits, where there is room for him or can be made, and waits for the next. What fails for want of memory or of
+  /// descriptors is left to `run`, which tries it again.
+  void admit() noexcept {
+    if (ending_) {
       return;
     }
-    accepting_ = true;
-    acceptor_.async_accept([this](boost::system::error_code error, asio::ip::tcp::socket socket) {
-      accepting_ = false;
-      if (error) {  // out of descriptors, say: not at once again
-        retry_.expires_after(std::chrono::milliseconds{100});
-        retry_.async_wait([this](boost::system::error_code) { accept(); });
-        return;
+    try {
+      if (waiting_.is_open() && make_room()) {
+        std::make_shared<Session>(*this, std::move(waiting_))->begin();
       }
-      close_on_exec(socket);
-      std::make_shared<Session>(*this, std::move(socket))->begin();
-      accept();
-    });
+      if (!waiting_.is_open() && !accepting_) {
+        acceptor_.async_accept([this](boost::system::error_code error, asio::ip::tcp::socket socket) {
+          accepting_ = false;
+          if (error) {
+            return later();
+          }
+          close_on_exec(socket);
+          waiting_ = std::move(socket);
+          admit();
+        });
+        accepting_ = true;
+      }
+    } catch (...) {
+      later();
+    }
   }
 
-  void ended() {
-    --open_;
-    accept();
+  /// Not at once: what is wanting would be wanting still.
+  void later() noexcept {
+    again_ = true;
+    io_.stop();
   }
 
-  HttpPage page(std::string_view target) const noexcept {
+  /// Closes the oldest idle session where all places are taken: clients that connect and say nothing must not keep a probe from its answer.
+  bool make_room() {
+    if (sessions_.size() < options_.connections) {
+      return true;
+    }
+    const auto oldest = std::find_if(sessions_.begin(), sessions_.end(), [](const Session* session) { return session->idle(); });
+    if (oldest == sessions_.end()) {
+      return false;
+    }
+    (*oldest)->close();
+    sessions_.erase(oldest);
+    return true;
+  }
+
+  void ended(const Session* session) noexcept {
+    std::erase(sessions_, session);
+    admit();
+  }
+
+  HttpPage page(std::string_view target) const {
     try {
       return answer_(target.substr(0, target.find('?')));
     } catch (const std::exception& exception) {
@@ -235,12 +288,14 @@ class HttpServer {
   const HttpOptions options_;
   Answer answer_;
   std::atomic<bool> ending_{false};
-  std::size_t open_ = 0;
+  std::vector<Session*> sessions_;  // the oldest first; before io_, whose end ends them
   bool accepting_ = false;
+  bool again_ = false;
   std::uint16_t port_ = 0;
   asio::io_context io_{1};
   asio::ip::tcp::acceptor acceptor_{io_};
-  asio::steady_timer retry_{io_};
+  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+  asio::ip::tcp::socket waiting_{io_};  // accepted, and no place is free yet
   std::thread thread_;
 };
 
