@@ -351,6 +351,43 @@ TEST_CASE("redis fault: what is refused for good ends the consumer with its name
   CHECK_MESSAGE(ended.error().message.find(words) != std::string::npos, ended.error().message);
 }
 
+TEST_CASE("redis fault: however often the connection is lost, a recovery that counts is counted once for each start") {
+  RedisServer server;
+  pulse::ManualClock clock;
+  Backend backend{url_of(server.url()), {}, clock};
+  auto wanted = member("one");
+  auto before = backend.subscribe(wanted);
+  REQUIRE(before);
+  for (const char* const event : {"a", "b", "c", "d"}) {
+    REQUIRE(backend.publish("s", event));
+  }
+  CHECK(text(before->receive(10, 0ms)) == "a:1 b:1 c:1 d:1 ");
+  wanted.count_recoveries = true;
+  auto one = backend.subscribe(wanted);
+  REQUIRE(one);
+  CHECK(text(one->receive(10, 0ms)) == "a:2 ");
+  const std::vector<pulse::RetryItem> retry{{0, 100s}};
+  CHECK(one->settle({{}, retry, {}}));
+  CHECK(text(one->receive(10, 0ms)) == "b:2 ");
+  const auto after_a_loss = [&] {
+    CHECK(cli(server, {"CLIENT", "KILL", "TYPE", "normal"}).integer > 0);
+    CHECK_FALSE(one->receive(10, 0ms));
+    return text(one->receive(10, 0ms));
+  };
+  for (int losses = 0; losses < 3; ++losses) {
+    CHECK(after_a_loss() == "b:2 ");
+  }
+  CHECK(one->settle(acks(1)));
+  CHECK(text(one->receive(10, 0ms)) == "c:2 ");  // what was not tried yet is counted
+  CHECK(one->settle(acks(1)));
+  CHECK(text(one->receive(10, 0ms)) == "d:2 ");
+  CHECK(after_a_loss() == "d:2 ");  // c's ack is said again, and it does not come
+  CHECK(one->settle(acks(1)));
+  CHECK(text(one->receive(10, 0ms)) == "");
+  clock.advance(100s);
+  CHECK(text(one->receive(10, 0ms)) == "a:3 ");  // its retry
+}
+
 // field bug 16
 TEST_CASE("redis fault: never a storm: what is asked while the server is down, and while there is nothing, is bounded") {
   RedisServer server;

@@ -80,12 +80,15 @@ class RedisExchange {
     ++reads_;
   }
 
-  /// A page of what was pending before, of each stream that may have some; one entry in all where it is counted.
+  /// A page of what was pending before, of each stream that may have some; one entry in all where it is counted. After a lost connection those that
+  /// were counted come again uncounted: the process lives, and some only wait for their retry.
   void ask_history(std::size_t count) {
     for (std::uint32_t i = 0; i < inbox_.streams().size(); ++i) {
-      if (inbox_.streams()[i].recovering) {
+      if (const RedisStream& stream = inbox_.streams()[i]; stream.recovering) {
+        const bool again = careful_ && stream.counted_to != EntryId{} && stream.recover_after <= stream.counted_to;
         page_ = bounded(careful_ ? 1 : count);
-        script(RedisScript::recover, i)(inbox_.streams()[i].recover_after)(page_)(std::uint64_t{careful_ ? 1U : 0U});
+        page_end_ = again ? stream.counted_to : EntryId::max();
+        script(RedisScript::recover, i)(stream.recover_after)(page_end_)(page_)(std::uint64_t{careful_ && !again ? 1U : 0U});
         end(Kind::history, i);
         if (careful_) {
           return;
@@ -289,7 +292,11 @@ class RedisExchange {
           return false;
         }
         went_well();
-        stream.recovering = rows >= page_ && last != EntryId::max();
+        if (careful_ && rows > 0) {
+          stream.counted_to = std::max(stream.counted_to, last);
+        }
+        last = rows < page_ ? page_end_ : last;
+        stream.recovering = last != EntryId::max();
         stream.recover_after = stream.recovering ? last.next() : EntryId{};
         careful_ = careful_ && inbox_.recovering();  // after a lost connection, later, the process has not died
         return true;
@@ -322,6 +329,7 @@ class RedisExchange {
   std::size_t next_ = 0;
   std::size_t reads_ = 0;
   std::uint64_t page_ = 0;
+  EntryId page_end_{};
   static constexpr std::size_t unlimited = 65536;
   std::size_t limit_ = unlimited;  ///< entries to ask for at once
   std::size_t asked_ = 0;          ///< the last time

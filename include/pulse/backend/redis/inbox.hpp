@@ -34,6 +34,7 @@ struct RedisRetry {
 struct RedisStream {
   EntryId newest{};         ///< of the new entries that were read
   EntryId recover_after{};  ///< where the next page of its own pending entries starts
+  EntryId counted_to{};     ///< the last of them that was counted, where recoveries count: once in a subscription, however often it connects
   bool recovering = true;   ///< there may be own pending entries that nobody was given since the connection was made
   EntryId claim_cursor{};
   BasicRetrySchedule<RedisRetry> retries;
@@ -46,7 +47,7 @@ class RedisInbox {
     for (std::string& key : keys) {
       std::string dlq = dlq_key(key);
       keys_.push_back({std::move(key), std::move(dlq)});
-      streams_.push_back(RedisStream{{}, {}, true, {}, BasicRetrySchedule<RedisRetry>{max_retries}});
+      streams_.push_back(RedisStream{{}, {}, {}, true, {}, BasicRetrySchedule<RedisRetry>{max_retries}});
     }
   }
 

@@ -69,14 +69,14 @@ for i = 3, #ARGV do
   end
 end
 return rows)",
-    // recover: KEYS stream; ARGV group, consumer, start, count, 0 or 1. What the consumer had pending before, a page of it: idle anew, and counted
+    // recover: KEYS stream; ARGV group, consumer, start, end, count, 0 or 1. What the consumer had pending before, a page of it: idle anew, and counted
     // again only where the last is 1, unlike a read of the history. Rows as above.
     R"(local rows = {}
-for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], '+', ARGV[4], ARGV[2])) do
+for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[4], ARGV[5], ARGV[2])) do
   local e = redis.call('XRANGE', KEYS[1], p[1], p[1])
   if e[1] then
-    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, p[1], 'JUSTID', 'RETRYCOUNT', p[4] + ARGV[5])
-    rows[#rows + 1] = {p[1], p[4] + ARGV[5], e[1][2]}
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, p[1], 'JUSTID', 'RETRYCOUNT', p[4] + ARGV[6])
+    rows[#rows + 1] = {p[1], p[4] + ARGV[6], e[1][2]}
   else
     redis.call('XACK', KEYS[1], ARGV[1], p[1])
     rows[#rows + 1] = {p[1], 0}
