@@ -276,10 +276,12 @@ class BackendWatch {
       return;
     }
     acked_up_to_.resize(streams.size());
+    marks_.resize(streams.size());
     trimmed_.resize(streams.size());
     for (std::size_t i = 0; i < streams.size(); ++i) {
       if (const Result<GroupState> state = subscription.state(i)) {
         acked_up_to_[i] = state->acked_up_to;
+        marks_[i] = state->mark;
         metrics.set(family::pending, static_cast<double>(state->pending), streams[i].slot);
         if (state->lag_known) {
           metrics.set(family::undelivered, static_cast<double>(state->lag), streams[i].slot);
@@ -302,12 +304,15 @@ class BackendWatch {
   }
   /// For each stream GroupState::acked_up_to as it was told last; none before the first look.
   [[nodiscard]] const std::vector<EntryId>& acked_up_to() const noexcept { return acked_up_to_; }
+  /// The streams at that moment.
+  [[nodiscard]] const std::vector<StreamMark>& marks() const noexcept { return marks_; }
 
  private:
   std::uint64_t reconnects_ = 0;  ///< of the backend, as far as the metrics know; so for the next
   std::uint64_t unmatched_acks_ = 0;
   std::vector<std::uint64_t> trimmed_;
   std::vector<EntryId> acked_up_to_;
+  std::vector<StreamMark> marks_;
 };
 
 /// How a group that was lost is made anew.
@@ -316,6 +321,7 @@ inline SubscribeOptions anew(const ConsumerOptions& options, const BackendWatch&
   wanted.start = options.loop.group_lost == engine::GroupLost::recreate_at_end ? StartAt::end() : StartAt::beginning();
   if (options.loop.group_lost == engine::GroupLost::recreate_at_last_acked) {
     wanted.resume_after = watch.acked_up_to();
+    wanted.resume_marks = watch.marks();
   }
   return wanted;
 }

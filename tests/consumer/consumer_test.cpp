@@ -379,7 +379,8 @@ TEST_CASE_FIXTURE(Fixture, "field bug 2: a lost group is an error by default and
     options.loop.group_lost = pulse::engine::GroupLost::recreate_at_last_acked;
     backend.script->state.acked_up_to = {7, 1};
     backend.script->receive_errors = {ErrorCode::no_group};
-    CHECK(drain() == "subscribe;receive fails;subscribe after 7-1;");
+    backend.script->state.mark = {8, 3, {5, 0}, {7, 2}};
+    CHECK(drain() == "subscribe;receive fails;subscribe after 7-1 of 8;");
   }
 }
 

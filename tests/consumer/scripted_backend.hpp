@@ -153,6 +153,9 @@ class ScriptedBackend {
     for (const EntryId after : options.resume_after) {
       script->trace += " after " + to_string(after);
     }
+    for (const StreamMark& mark : options.resume_marks) {
+      script->trace += " of " + std::to_string(mark.added);
+    }
     script->trace += ';';
     return Subscription{script};
   }

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "pulse/core/clock.hpp"
+#include "pulse/core/delivery.hpp"
 #include "pulse/core/envelope.hpp"
 #include "pulse/core/error.hpp"
 #include "pulse/core/feedback.hpp"
@@ -116,6 +117,31 @@ TEST_CASE("describe: enum names, exactly") {
   CHECK(pulse::name_of(static_cast<pulse::BackpressureLevel>(9)) == "?");
   CHECK(pulse::name_of(pulse::Outcome::dead_letter) == "dead_letter");
   CHECK(pulse::enum_size<pulse::Outcome> == 7);
+}
+
+TEST_CASE("a stream is known again by what never goes back: what was added to it, what has left it, its last id and its first") {
+  using pulse::may_be_same;
+  using Mark = pulse::StreamMark;
+  constexpr Mark before{10, 6, {5, 0}, {10, 0}};  // 1 to 10, of which four have left it
+  CHECK(may_be_same(before, before));
+  CHECK(may_be_same(before, {12, 8, {5, 0}, {12, 0}}));        // has grown
+  CHECK(may_be_same(before, {12, 5, {5, 0}, {12, 0}}));        // and lost some from the middle
+  CHECK(may_be_same(before, {12, 7, {6, 0}, {12, 0}}));        // or the first
+  CHECK(may_be_same(before, {12, 0, {}, {12, 0}}));            // or all
+  CHECK_FALSE(may_be_same(before, {9, 5, {5, 0}, {12, 0}}));   // fewer were added
+  CHECK_FALSE(may_be_same(before, {12, 8, {5, 0}, {9, 9}}));   // the last id went back
+  CHECK_FALSE(may_be_same(before, {12, 9, {5, 0}, {12, 0}}));  // fewer have left it
+  CHECK_FALSE(may_be_same(before, {12, 7, {4, 0}, {12, 0}}));  // the first went back
+  CHECK_FALSE(may_be_same(before, {12, 8, {6, 0}, {12, 0}}));  // the first has left it, and none has
+  CHECK_FALSE(may_be_same({}, before));                        // not told, as by Redis 6.2
+  CHECK_FALSE(may_be_same(before, {}));
+  CHECK_FALSE(may_be_same(before, {12, 13, {6, 0}, {12, 0}}));  // nonsense
+  CHECK_FALSE(may_be_same({10, 11, {6, 0}, {10, 0}}, {12, 13, {6, 0}, {12, 0}}));
+  constexpr Mark emptied{10, 0, {}, {10, 0}};
+  CHECK(may_be_same(emptied, emptied));
+  CHECK(may_be_same(emptied, {12, 2, {11, 0}, {12, 0}}));
+  CHECK_FALSE(may_be_same(emptied, {12, 2, {10, 0}, {12, 0}}));  // the first was there before
+  CHECK_FALSE(may_be_same(emptied, {12, 3, {11, 0}, {12, 0}}));
 }
 
 TEST_CASE("result: a value or an error, move-only values too") {

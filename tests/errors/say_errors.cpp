@@ -105,6 +105,7 @@ void consumer() {
   with("subscribe.group = \"\"", [](auto& o) { o.subscribe.group.clear(); });
   with("subscribe.streams = {\"a\", \"a\"}", [](auto& o) { o.subscribe.streams = {"a", "a"}; });
   with("subscribe.resume_after = {{1, 0}, {2, 0}}", [](auto& o) { o.subscribe.resume_after = {{1, 0}, {2, 0}}; });
+  with("subscribe.resume_marks = {{}, {}}", [](auto& o) { o.subscribe.resume_marks.resize(2); });
   with("feedback.scale_soft = 2", [](auto& o) { o.feedback.scale_soft = 2; });
 }
 

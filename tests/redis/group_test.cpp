@@ -121,6 +121,58 @@ TEST_CASE("redis group: made anew where all of it was acked, it misses nothing, 
   }
 }
 
+TEST_CASE("redis group: a stream that took the place of the one that was lost is read from its beginning, however long it has grown") {
+  RedisServer server;
+  const auto add = [&](const char* id, int event) {
+    REQUIRE(cli(server, {"XADD", "s", id, "data", envelope(event, "event-" + std::to_string(event))}).kind == Reply::Kind::text);
+  };
+  Counter one{server, pulse::engine::GroupLost::recreate_at_last_acked};
+  add("1000-0", 0);
+  add("2000-0", 1);
+  add("3000-0", 2);
+  add("4000-0", 3);
+  REQUIRE(one.comes_to("0 1 2 3 "));
+  SUBCASE("another one, with ids of before") {
+    SUBCASE("that begins earlier") {
+      one.look();
+      (void)cli(server, {"DEL", "s"});
+      add("500-0", 4);
+    }
+    SUBCASE("that begins later, as of a clock that is behind") {
+      one.look();
+      (void)cli(server, {"FLUSHALL"});
+      add("1500-0", 4);
+    }
+    SUBCASE("after one that had been trimmed up to the same id") {
+      (void)cli(server, {"XTRIM", "s", "MAXLEN", "1"});
+      one.look();
+      (void)cli(server, {"DEL", "s"});
+      add("4000-0", 4);
+    }
+    SUBCASE("after one that had been emptied") {
+      (void)cli(server, {"XTRIM", "s", "MAXLEN", "0"});
+      one.look();
+      (void)cli(server, {"DEL", "s"});
+      add("2000-0", 4);
+    }
+    add("5000-0", 5);
+    add("6000-0", 6);
+    add("7000-0", 7);
+    CHECK(one.comes_to("0 1 2 3 4 5 6 7 "));
+  }
+  SUBCASE("the same, that has grown, and lost entries: only what is new comes") {
+    one.look();
+    (void)cli(server, {"XDEL", "s", "2000-0"});
+    SUBCASE("from the middle") {}
+    SUBCASE("the first too") { (void)cli(server, {"XDEL", "s", "1000-0"}); }
+    SUBCASE("all") { (void)cli(server, {"XTRIM", "s", "MAXLEN", "0"}); }
+    (void)cli(server, {"XGROUP", "DESTROY", "s", "g"});
+    add("5000-0", 4);
+    CHECK(one.comes_to("0 1 2 3 4 "));
+    CHECK(one.settles(server));
+  }
+}
+
 TEST_CASE("redis group: lost before anybody looked how far it was, it begins at the beginning") {
   RedisServer server;
   pulse::RedisBackend<> direct{url_of(server.unix_url())};

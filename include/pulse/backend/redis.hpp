@@ -232,11 +232,12 @@ class RedisBackend {
         if (!told) {
           return std::move(told).error();
         }
-        detail::RedisStreamEver ever;  // none where there is no stream; what is no stream is said below
+        StreamMark ever;  // none where there is no stream; what is no stream is said below
         if (!told->error(text) && !detail::read_stream(*told, ever)) {
           return connection.misshapen("XINFO STREAM");
         }
-        start = {wanted.resume_after[i] <= ever.last ? wanted.resume_after[i] : EntryId{}};
+        const bool same = wanted.resume_after[i] <= ever.last && (wanted.resume_marks.empty() || may_be_same(wanted.resume_marks[i], ever));
+        start = {same ? wanted.resume_after[i] : EntryId{}};
       }
       RedisCommand& command = connection.begin("XGROUP")("CREATE")(key)(wanted.group);
       start.newest ? command("$") : command(start.after);

@@ -23,6 +23,29 @@ struct StartAt {
   static constexpr StartAt end() noexcept { return {EntryId{}, true}; }
 };
 
+/// What a backend knew of a stream at a moment, to tell later whether a stream of that name is still that one.
+struct StreamMark {
+  std::uint64_t added = 0;   ///< entries that it ever had; 0 where the backend does not tell
+  std::uint64_t length = 0;  ///< of them, those that are there
+  EntryId first{};           ///< the oldest that is there; 0-0 where there is none
+  EntryId last{};            ///< the greatest id that it ever had
+};
+
+/// Whether `now` may be the stream that `before` was. A stream only grows: no count of what was added, of what has left it, and no id goes back, and its
+/// first entry changes only as one leaves. False where one of them is not known. True does not prove it: a stream that was deleted and filled again
+/// from the same first id on, or has lost as many entries since, looks the same once it is as long. Complexity: constant. Thread safety: pure.
+[[nodiscard]] constexpr bool may_be_same(const StreamMark& before, const StreamMark& now) noexcept {
+  if (before.added == 0 || now.added < before.added || now.last < before.last || before.length > before.added || now.length > now.added) {
+    return false;
+  }
+  const std::uint64_t gone_before = before.added - before.length;
+  const std::uint64_t gone = now.added - now.length;
+  if (before.length == 0) {
+    return gone >= gone_before && (now.length == 0 || now.first > before.last);
+  }
+  return now.length > 0 && now.first == before.first ? gone >= gone_before : gone > gone_before && (now.length == 0 || now.first > before.first);
+}
+
 /// What a consumer subscribes to.
 struct SubscribeOptions {
   std::vector<std::string> streams;  ///< keys, at least one, all different
@@ -32,22 +55,30 @@ struct SubscribeOptions {
   /// Empty, or for each stream the last entry that counts as delivered to a group that does not exist yet, instead of `start`. A stream that never
   /// had an id as great as that is another one than was meant, and is read from its beginning.
   std::vector<EntryId> resume_after{};
+  /// Empty, or for each stream what was known of it when `resume_after` was: where it cannot be the same stream (`may_be_same`), that is read from its
+  /// beginning. A backend whose streams are never replaced passes it over.
+  std::vector<StreamMark> resume_marks{};
   /// Reads the next batch while this one is handled: hides the way to the server, for up to twice `batch` entries unacknowledged. A crash
   /// then redelivers more, and entries wait longer for their handler: the check of the budget counts it. Backends within the process ignore it.
   bool prefetch = false;
   /// Own pending entries from before come one at a time, each counted as one delivery more, and those before it are settled first: an entry whose
   /// handler always takes the process down is then dead-lettered by a group of one, too, after as many starts as deliveries are allowed. The price is
-  /// a round trip for each of them at a start, and that a crash for another reason counts against the one entry that was being handled.
+  /// a round trip for each of them at a start, and that a crash for another reason counts against the one entry that was being handled. The count
+  /// rises where the backend reads the entry: a stop, or a lost reply, between that and the handler counts too. So let max_deliveries be generous.
   bool count_recoveries = false;
 };
 
-/// Errors: config, for no streams, one named twice, an empty group or consumer, or a `resume_after` that is not one for each stream.
+/// Errors: config, for no streams, one named twice, an empty group or consumer, or a `resume_after` or `resume_marks` that is not one for each stream.
 [[nodiscard]] inline Status check(const SubscribeOptions& options) {
   if (options.streams.empty() || options.group.empty() || options.consumer.empty()) {
     return Error{ErrorCode::config, "SubscribeOptions: streams, group and consumer must not be empty"};
   }
   if (!options.resume_after.empty() && options.resume_after.size() != options.streams.size()) {
     return Error{ErrorCode::config, "SubscribeOptions: resume_after has " + std::to_string(options.resume_after.size()) + " ids for " +
+                                        std::to_string(options.streams.size()) + " streams"};
+  }
+  if (!options.resume_marks.empty() && options.resume_marks.size() != options.streams.size()) {
+    return Error{ErrorCode::config, "SubscribeOptions: resume_marks has " + std::to_string(options.resume_marks.size()) + " marks for " +
                                         std::to_string(options.streams.size()) + " streams"};
   }
   for (std::size_t i = 0; i < options.streams.size(); ++i) {
@@ -116,6 +147,7 @@ struct GroupState {
   std::uint64_t trimmed_unread = 0;
   /// Every entry up to this id was delivered to the group and is settled, whoever had it: a group that is made anew after it misses nothing.
   EntryId acked_up_to{};
+  StreamMark mark{};
 };
 
 /// Whether the transport works. `ready` is false while it cannot take or give entries.

@@ -18,9 +18,10 @@ enum class GroupLost : std::uint8_t {
   fail,                   ///< stop with an error: somebody must look
   recreate_at_beginning,  ///< what is left in the stream is delivered again; dedup absorbs what its window knows
   recreate_at_end,        ///< what was published meanwhile is skipped
-  /// Up to where the whole group had settled everything when this consumer looked last, once per round of claiming: nothing is skipped, and what came
-  /// after is delivered again, up to a claim_interval of events and whatever is behind the oldest one that was pending. At the beginning where
-  /// it has not looked yet, or where the stream is another one than it was.
+  /// Up to where the whole group had settled everything when this consumer looked last, once per round of claiming: what came after is delivered again,
+  /// up to a claim_interval of events and whatever is behind the oldest one that was pending. At the beginning where it has not looked yet, or where
+  /// the stream is seen to be another one than it was, or that cannot be told. Skips nothing of the same stream; what of another one that looks the
+  /// same: docs/reference/redis.md. Where that may happen, recreate_at_beginning with a dedup window is safe.
   recreate_at_last_acked,
 };
 

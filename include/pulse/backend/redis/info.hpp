@@ -45,14 +45,8 @@ bool read_fields(ReplyReader& reader, Field field) {
   return true;
 }
 
-struct RedisStreamEver {
-  std::uint64_t added = 0;   ///< entries that the stream ever had; 0 where the server (6.2) does not tell
-  std::uint64_t length = 0;  ///< of them, those that are there, at the same moment
-  EntryId last;              ///< the greatest id ever
-};
-
-/// XINFO STREAM.
-inline bool read_stream(ReplyReader& reader, RedisStreamEver& ever) {
+/// XINFO STREAM. A server of 6.2 tells neither `added` nor `first`.
+inline bool read_stream(ReplyReader& reader, StreamMark& ever) {
   return read_fields(reader, [&](std::string_view field, ReplyReader& value) {
     if (field == "entries-added") {
       return read_count(value, ever.added);
@@ -60,12 +54,15 @@ inline bool read_stream(ReplyReader& reader, RedisStreamEver& ever) {
     if (field == "length") {
       return read_count(value, ever.length);
     }
+    if (field == "recorded-first-entry-id") {
+      return read_id(value, ever.first);
+    }
     return field == "last-generated-id" && read_id(value, ever.last);
   });
 }
 
 /// XINFO GROUPS. `there`: the group was found.
-inline bool read_group(ReplyReader& reader, std::string_view group, const RedisStreamEver& ever, GroupState& state, bool& there) {
+inline bool read_group(ReplyReader& reader, std::string_view group, const StreamMark& ever, GroupState& state, bool& there) {
   std::uint32_t groups = 0;
   if (!reader.array(groups)) {
     return false;

@@ -57,7 +57,6 @@ class RedisSideChannel {
 
   Result<GroupState> state(const RedisKeys& stream, std::string_view group) {
     GroupState state;
-    RedisStreamEver ever;
     std::size_t which = 0;
     bool found = false;
     Status asked = commands_->ask_all(
@@ -75,8 +74,8 @@ class RedisSideChannel {
           switch (which++) {
             case 0: return read_count(reply, state.length);
             case 1: return read_count(reply, state.dead_letters);
-            case 2: return read_stream(reply, ever);
-            case 3: return read_group(reply, group, ever, state, found);
+            case 2: return read_stream(reply, state.mark);
+            case 3: return read_group(reply, group, state.mark, state, found);
             default: return read_oldest_pending(reply, state);
           }
         });
