@@ -24,10 +24,10 @@ struct TraceParent {
     if (text.size() < length || text[2] != '-' || text[35] != '-' || text[52] != '-') {
       return std::nullopt;
     }
-    const std::string_view version = text.substr(0, 2);
+    const std::string_view format = text.substr(0, 2);
     const TraceParent found{text.substr(3, 32), text.substr(36, 16), text.substr(53, 2), (digit(text[54]) & 1) != 0};
-    const bool later = version != "00";
-    if (!hexadecimal(version) || version == "ff" || (later ? text.size() > length && text[length] != '-' : text.size() != length)) {
+    const bool later = format != "00";
+    if (!hexadecimal(format) || format == "ff" || (later ? text.size() > length && text[length] != '-' : text.size() != length)) {
       return std::nullopt;
     }
     if (!hexadecimal(found.trace_id) || !hexadecimal(found.parent_id) || !hexadecimal(found.flags) || zero(found.trace_id) || zero(found.parent_id)) {
