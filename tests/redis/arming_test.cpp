@@ -117,6 +117,27 @@ TEST_CASE("redis: a claim, a flush or a receive that waits may follow an armed w
   CHECK(world.ask({"XPENDING", "s", "g"})[0] == "0");
 }
 
+TEST_CASE("redis: a receive that waits after an armed one waits until something comes, or it is woken") {
+  World world;
+  auto one = world.subscribe(member("one"));
+  pulse::Readiness ready;
+  (void)world.ask({"XADD", "s", "*", "data", "a"});
+  CHECK(next(one, ready) == "a:1 ");
+  CHECK(*one.arm(10, 1h, ready) == 1h);
+  (void)world.ask({"XADD", "s", "*", "data", "b"});
+  CHECK(readable(ready, patience));
+  CHECK(text(one.receive(10, 0ms)) == "b:1 ");  // all that was asked for had arrived
+  Cli other = world.server.connect();
+  std::thread later{[&] {
+    std::this_thread::sleep_for(20ms);
+    (void)other({"XADD", "s", "*", "data", "c"});
+  }};
+  CHECK(text(one.receive(10, 1h)) == "c:1 ");
+  later.join();
+  one.wake();
+  CHECK(text(one.receive(10, 1h)).empty());
+}
+
 TEST_CASE("redis: armed, a retry comes when it is due") {
   World world;
   auto one = world.subscribe(member("one"));

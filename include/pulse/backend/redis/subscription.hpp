@@ -56,7 +56,7 @@ class RedisSubscription {
         return std::move(all).error();
       }
       armed_ = ready().empty() && exchange_->expected() > 0;  // what was asked for is still under way
-      woken_->store(false, std::memory_order_relaxed);
+      (void)woken_->exchange(false, std::memory_order_acquire);
       return deliver(max);
     }
     const SteadyTime deadline = Connection::now() + wait;
@@ -74,7 +74,7 @@ class RedisSubscription {
       if (Status written = exchange_->write(soon()); !written) {
         return std::move(written).error();
       }
-      Result<bool> all = exchange_->take(asked.may_stay, true);
+      Result<bool> all = take_unless_woken(asked.may_stay);
       if (!all && ready().empty()) {
         return std::move(all).error();
       }
@@ -83,7 +83,7 @@ class RedisSubscription {
         break;
       }
     }
-    woken_->store(false, std::memory_order_relaxed);
+    (void)woken_->exchange(false, std::memory_order_acquire);
     return deliver(max);
   }
 
@@ -265,6 +265,16 @@ class RedisSubscription {
     full_ = end_ - begin_ >= share(max);
     ahead_ = exchange_->reads() > 0;
     return {{ready().data() + begin_, end_ - begin_}, inbox().take_vanished(), false};
+  }
+
+  /// As take, but ended by a wake only: take_arrived may leave a word behind, where all that was to come had arrived.
+  Result<bool> take_unless_woken(std::size_t leave) {
+    while (true) {
+      Result<bool> all = exchange_->take(leave, true);
+      if (!all || *all || woken_->load(std::memory_order_acquire)) {
+        return all;
+      }
+    }
   }
 
   struct Asked {
