@@ -70,9 +70,10 @@ TEST_CASE("redis outage: the disk is full, the server ends, and it goes on when 
   Pipeline pipeline{proxy.url()};
   pulse::RedisBackend<> direct{url_of(server.unix_url())};
   publish_events(direct, 0, 100);
-  pipeline.on_event([&](int event) {
+  const pid_t pid = server.pid();  // while this thread waits for the end of it, the handler's must not ask
+  pipeline.on_event([&, pid](int event) {
     if (event == 40) {
-      limit_files(server.pid(), largest_file(server.data()) + 100);
+      limit_files(pid, largest_file(server.data()) + 100);
     }
   });
   REQUIRE(pipeline.subscribe());
