@@ -213,7 +213,8 @@ class HttpServer {
         } else {
           io_.run();
         }
-      } catch (...) {  // no memory for an answer: its connection is gone, the others go on
+      } catch (...) {
+        continue;  // no memory for an answer: its connection is gone, the others go on
       }
     }
   }
