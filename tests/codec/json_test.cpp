@@ -78,6 +78,13 @@ TEST_CASE("errors name the field, what was found and what is allowed") {
   CHECK(decode(with("telemetry.FeedbackEvent", "telemetry.Nope")).second == "meta.schema_id: found \"telemetry.Nope\", allowed: telemetry.FeedbackEvent");
 }
 
+TEST_CASE("a name of the wire cannot break out of the line of its error message") {
+  const char* const want = "meta.schema_id: found \"forged?log? line?\", allowed: telemetry.FeedbackEvent";
+  CHECK(decode(with("telemetry.FeedbackEvent", "forged\\nlog\\u001b line\x7f")).second == want);
+  CHECK(decode(with("telemetry.FeedbackEvent", std::string(65, 'n'))).second ==
+        "meta.schema_id: found \"" + std::string(64, 'n') + "...\", allowed: telemetry.FeedbackEvent");
+}
+
 TEST_CASE("a breach of the grammar after a breach of the schema is malformed") {
   CHECK(decode(with("339563", "-1")).first == DecodeResult::invalid);
   CHECK(decode(with("339563", "-1") + "x").first == DecodeResult::malformed);

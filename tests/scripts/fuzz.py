@@ -29,7 +29,7 @@ def fuzz(build, target, seconds):
     found.mkdir(parents=True, exist_ok=True)
     binary = build / "tests" / "fuzz" / f"fuzz_{target}"
     command = [str(binary), f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-max_len=4096", "-print_final_stats=1", "-verbosity=0",
-               f"-artifact_prefix={found}/broken-", str(found), str(CORPUS / target)]
+               "-print_funcs=0", f"-artifact_prefix={found}/broken-", str(found), str(CORPUS / target)]
     log = build / "fuzz" / f"{target}.log"
     with open(log, "w") as out:
         code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"}).returncode
@@ -40,7 +40,8 @@ def fuzz(build, target, seconds):
         return True, f"ok {target}: {executions} executions in {seconds} s, {kept} inputs that reach something of their own"
     artifact = re.search(r"Test unit written to (\S+)", text)
     again = f"\n  again: {binary} {artifact[1]}" if artifact else ""
-    return False, f"not ok {target}: an input breaks it after {executions} executions{again}\n  " + "\n  ".join(text.splitlines()[-60:])
+    said = [line for line in text.splitlines() if not line.startswith("INFO:")][:60]  # the law comes first, the way to it after
+    return False, f"not ok {target}: an input breaks it after {executions} executions{again}\n  " + "\n  ".join(said)
 
 
 def main():

@@ -10,6 +10,7 @@
 #include "pulse/codec/json/reader.hpp"
 #include "pulse/codec/json/writer.hpp"
 #include "pulse/concept/codec.hpp"
+#include "pulse/core/printable.hpp"
 #include "pulse/core/upcast.hpp"
 
 namespace pulse::inline v0_1 {
@@ -161,7 +162,7 @@ class JsonCodec {
       const auto list = [&]<class... E>(Events<E...>) { ((((allowed += allowed.empty() ? "" : ", ") += schema_id_of<E>)), ...); };
       list(events_of_t<Payload>{});
       error.result = DecodeResult::invalid;
-      error.text = "meta.schema_id: found \"" + std::string(std::string_view{envelope.meta.schema_id}.substr(0, 64)) + "\", allowed: " + allowed;
+      error.text = "meta.schema_id: found " + detail::shown(envelope.meta.schema_id) + ", allowed: " + allowed;
     }
   }
 

@@ -8,6 +8,7 @@
 #include "pulse/core/describe.hpp"
 #include "pulse/core/error.hpp"
 #include "pulse/core/feedback.hpp"
+#include "pulse/core/printable.hpp"
 #include "pulse/core/redis_url.hpp"
 
 namespace pulse::inline v0_1 {
@@ -54,15 +55,6 @@ struct PulseConfig {
 };
 
 namespace detail {
-
-/// A value in quotes as an error message shows it: short, one line.
-inline std::string shown(std::string_view value) {
-  std::string out = "\"";
-  for (const char c : value.substr(0, 64)) {
-    out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  }
-  return out + (value.size() > 64 ? "...\"" : "\"");
-}
 
 inline Error bad_value(std::string_view name, std::string_view value, std::string_view allowed) {
   return {ErrorCode::config, std::string(name) + " is " + shown(value) + "; allowed is " + std::string(allowed)};

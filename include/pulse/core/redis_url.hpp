@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "pulse/core/error.hpp"
+#include "pulse/core/printable.hpp"
 
 namespace pulse::inline v0_1 {
 
@@ -44,11 +45,7 @@ struct RedisUrl {
   // A password may hold an unescaped '@', '/' or '?': everything up to the last '@' goes, wherever that is.
   const auto at = url.rfind('@');
   std::string out;
-  const auto add = [&out](std::string_view text) {
-    for (const char c : text) {
-      out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-    }
-  };
+  const auto add = [&out](std::string_view text) { detail::append_printable(out, text); };
   if (at != std::string_view::npos) {
     // Where '@' comes before "://" nothing can be trusted to be a scheme.
     add(at < start ? std::string_view{} : url.substr(0, start));

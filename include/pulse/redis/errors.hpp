@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "pulse/core/error.hpp"
+#include "pulse/core/printable.hpp"
 
 namespace pulse::inline v0_1::detail {
 
@@ -61,9 +62,7 @@ inline Error redis_error(std::string_view what, std::string_view text) {
   const ErrorCode code = redis_error_kind(text).code;
   std::string message{what};
   message += ": ";
-  for (const char c : text.substr(0, 200)) {
-    message += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  }
+  append_printable(message, text, 200);
   const std::string_view word = first_word(text);
   if (word == "MOVED" || word == "ASK") {
     message += " (redirections of a cluster are not followed: connect to the node that has the slot)";
