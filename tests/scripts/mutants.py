@@ -138,6 +138,8 @@ class Finder:
         if kind in ("IfStmt", "ConditionalOperator") and not node.get("hasInit") and not node.get("hasVar") and not node.get("isConstexpr"):
             self.condition(node["inner"][0])
         statement = parent is not None and parent.get("kind") == "CompoundStmt"
+        if kind == "CStyleCastExpr" and re.fullmatch(r"\(void\)\w+", text):
+            return  # says that a name is not used, and does nothing
         if statement and (kind in CALLS or kind in ("ContinueStmt", "BreakStmt")) and text and text[-1] not in ";}":
             self.add(begin, end, "left out", lambda number, text: f"if (!::pulse_mutant::on({number})) {{ {text}; }}")
 
@@ -179,7 +181,8 @@ def find(root, header, compiler="clang++-19"):
         if finder.file == str(path) and document.get("kind") == "NamespaceDecl":
             finder.walk(document)
         finder.follow(document)
-    return source, sorted(finder.found.values(), key=lambda mutant: (mutant.begin, -mutant.end, mutant.change))
+    # A statement left out is no expression: it stands outside the others of its place.
+    return source, sorted(finder.found.values(), key=lambda mutant: (mutant.begin, -mutant.end, mutant.change != "left out", mutant.change))
 
 
 def render(source, mutants):

@@ -71,7 +71,14 @@ class Family:
             self.sources[header], found = mutants.find(self.dir, header)
             for mutant in found:
                 mutant.header, mutant.line = header, self.sources[header].count("\n", 0, mutant.begin)
+                mutant.source = self.sources[header].split("\n")[mutant.line].strip()
                 self.mutants[len(self.mutants) + 1] = mutant
+            alike = {}
+            for mutant in found:
+                alike.setdefault((mutant.change, mutant.source), []).append(mutant)
+            for same in alike.values():
+                for number, mutant in enumerate(same, 1):  # of several alike in one header a reason is of one of them
+                    mutant.key = (header.removeprefix("pulse/"), mutant.change + (f" #{number}" if len(same) > 1 else ""), mutant.source)
 
     def units(self):
         """Test programs' sources that include one of the headers."""
@@ -98,22 +105,29 @@ class Family:
 
     def compile(self, source, *options):
         out = self.dir / (str(source.relative_to(self.dir)).replace("/", "_") + ".o")
-        command = [COMPILER, "-std=c++20", "-O0", "-w", "-ferror-limit=0", "-fbracket-depth=1024", "-fmacro-backtrace-limit=0", "-ftemplate-backtrace-limit=0",
-                   f"-I{self.dir / 'include'}", "-include", str(self.dir / "mutant.hpp"), f'-DPULSE_TEST_DATA="{self.dir / "tests" / "data"}"', *options]
-        done = subprocess.run([*command, "-c", str(source), "-o", str(out)], capture_output=True, text=True)
+        command = [COMPILER, "-std=c++20", "-O0", "-w", "-Wno-c++11-narrowing", "-ferror-limit=0", "-fbracket-depth=1024",
+                   "-fmacro-backtrace-limit=0", "-ftemplate-backtrace-limit=0", f"-I{self.dir / 'include'}", "-include", str(self.dir / "mutant.hpp"),
+                   f'-DPULSE_TEST_DATA="{self.dir / "tests" / "data"}"', *options]
+        done = subprocess.run([*command, "-c", str(source), "-o", str(out)], capture_output=True, text=True,
+                              env={**os.environ, "CCACHE_DISABLE": "1"})  # which may shorten the paths that errors name
         return out, "" if done.returncode == 0 else done.stderr
 
     def compile_all(self, sources, *options):
         """Leaves out the mutants that the compiler refuses, until the rest compiles. The object files."""
-        for _ in range(12):
+        made = {}  # source: its object file, and how many mutants were left out then
+        for _ in range(24):
+            failed = [source for source, (out, _) in made.items() if out is None]
+            todo = failed or [source for source in sources if source not in made or made[source][1] != len(self.does_not_compile)]
+            if not todo:
+                return [made[source][0] for source in sources]
             self.write()
             with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
-                done = list(pool.map(lambda source: self.compile(source, *options), sources))
+                done = list(pool.map(lambda source: self.compile(source, *options), todo))
+            for source, (out, text) in zip(todo, done):
+                made[source] = (None if text else out, len(self.does_not_compile))
             errors = "\n".join(text for _, text in done)
-            if not errors.strip():
-                return [out for out, _ in done]
             refused = self.refused(errors)
-            if not refused:
+            if errors.strip() and not refused:
                 sys.exit(f"{self.name} does not compile with its mutants, and which one it is is not told:\n{errors[:3000]}")
             self.does_not_compile |= refused
         sys.exit(f"{self.name}: too many mutants that do not compile")
@@ -149,8 +163,9 @@ class Family:
         self.sim = None
         if "sim" in TESTS.get(self.name.split("/")[0], []):
             parts = [file for file in sorted((self.dir / "tests" / "sim").glob("*.cpp")) if not file.name.endswith("_test.cpp")]
+            before = len(self.does_not_compile)
             self.sim = self.link(self.dir / "sim", self.compile_all(parts))
-            if self.mutants.keys() & self.does_not_compile:  # some may have been refused there alone: all programs must be of one kind
+            if len(self.does_not_compile) > before:  # all programs must be of one kind
                 self.programs = [self.link(one.with_suffix(""), [one, main]) for one in self.compile_all(units)]
 
     def survey(self):
@@ -187,7 +202,7 @@ class Family:
 
 
 def looked_at(root):
-    """(header, line, change): reason."""
+    """(header, change, line): reason. A change without a number is of all that the line has of it."""
     known = {}
     for line in (root / "tests" / "mutation-survivors.txt").read_text().splitlines():
         if line and not line.startswith("#"):
@@ -234,17 +249,20 @@ def main():
                 if verdict is None:
                     continue
                 mutant = family.mutants[number]
-                line = family.sources[mutant.header].split("\n")[mutant.line].strip()
-                key = (mutant.header.removeprefix("pulse/"), mutant.change, line)
-                results.append({"header": mutant.header, "line": mutant.line + 1, "change": mutant.change, "source": line, "verdict": verdict, "by": by})
-                if verdict != "killed" and key in known:
-                    used.add(key)
+                header, change, line = mutant.key
+                reason = next((key for key in (mutant.key, (header, mutant.change, line)) if key in known), None)
+                results.append({"header": mutant.header, "line": mutant.line + 1, "change": change, "source": line, "verdict": verdict, "by": by})
+                if verdict != "killed" and reason:
+                    used.add(reason)
                     counts["looked at"] += 1
                 else:
                     counts[verdict] += 1
                     if verdict != "killed":
-                        left.append((mutant.header, mutant.line + 1, verdict, " | ".join(key)))
+                        left.append((mutant.header, mutant.line + 1, verdict, " | ".join(mutant.key)))
         ran = sum(counts.values())
+        if ran == len(numbers):
+            for key in sorted(key for key in known if "pulse/" + key[0] in of_family and key not in used):
+                print(f"  listed, and none that lives: {' | '.join(key)}")
         for _, at, verdict, text in sorted(left):
             print(f"  {verdict}, line {at}: {text}")
         score = 100 * counts["killed"] / max(ran - counts["looked at"], 1)
