@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -11,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "../support/refused_call.hpp"
 #include "pulse/dedup/conformance.hpp"
 #include "pulse/dedup/conformance/recovery.hpp"
 #include "pulse/dedup/fifo_window.hpp"
@@ -80,6 +83,24 @@ std::string bytes_of(const std::string& path) {
   return {std::istreambuf_iterator<char>{file}, {}};
 }
 void put_bytes(const std::string& path, const std::string& bytes) { std::ofstream{path, std::ios::binary | std::ios::trunc} << bytes; }
+
+/// No file of this process grows beyond `bytes` as long as this lives.
+class FileLimit {
+ public:
+  explicit FileLimit(::rlim_t bytes) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, SIG_IGN);
+    ::rlimit small = before_;
+    small.rlim_cur = bytes;
+    ::setrlimit(RLIMIT_FSIZE, &small);
+  }
+  FileLimit(const FileLimit&) = delete;
+  FileLimit& operator=(const FileLimit&) = delete;
+  ~FileLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  ::rlimit before_{};
+};
 
 /// What a journal of `told` ids brings back: how many of the first, or -1 where they are not the first.
 std::ptrdiff_t prefix(const std::vector<EventId>& recovered, std::uint64_t told) {
@@ -339,28 +360,171 @@ TEST_CASE("where the file cannot grow, new ids are unavailable, known ones are a
   const Place place;
   auto dedup = opened(place.path(), 100'000);
   commit(dedup, 0, 100);
-  ::rlimit before{};
-  ::getrlimit(RLIMIT_FSIZE, &before);
-  std::signal(SIGXFSZ, SIG_IGN);
-  ::rlimit small = before;
-  small.rlim_cur = 1 << 18;
-  ::setrlimit(RLIMIT_FSIZE, &small);
   std::uint64_t n = 100;
   Journaled<FifoWindow>::lease_type lease;
-  Claim answer{};
-  for (; (answer = dedup.claim(id(n), lease)) == Claim::fresh && n < 50'000; ++n) {
-    dedup.commit(lease);
+  {
+    const FileLimit limit{1 << 18};
+    Claim answer{};
+    for (; (answer = dedup.claim(id(n), lease)) == Claim::fresh && n < 50'000; ++n) {
+      dedup.commit(lease);
+    }
+    CHECK(answer == Claim::unavailable);
+    CHECK(n > 10'000);
+    CHECK(dedup.claim(id(n - 1)) == Claim::done);
+    CHECK(!dedup.journal().status());
+    CHECK(dedup.journal().status().error().message.find("cannot grow: File too large") != std::string::npos);
   }
-  CHECK(answer == Claim::unavailable);
-  CHECK(n > 10'000);
-  CHECK(dedup.claim(id(n - 1)) == Claim::done);
-  CHECK(!dedup.journal().status());
-  CHECK(dedup.journal().status().error().message.find("cannot grow: File too large") != std::string::npos);
-  ::setrlimit(RLIMIT_FSIZE, &before);
   CHECK(dedup.claim(id(n), lease) == Claim::fresh);
   dedup.commit(lease);
   CHECK(dedup.journal().status());
   CHECK(dedup.flush());
+}
+
+TEST_CASE("what the system refuses at a start is said in its words, and leaves what is there") {
+  const Place place;
+  const auto said = [&](const std::string& name, const std::string& what) { return "journal " + place.path(name) + ": cannot " + what; };
+  std::filesystem::create_directory(place.path("folder"));
+  CHECK(refused(place.path("folder")).message == said("folder", "open: Is a directory"));
+  REQUIRE(::mkfifo(place.path("pipe").c_str(), 0600) == 0);
+  CHECK(refused(place.path("pipe")).message == said("pipe", "map: No such device"));
+  {
+    const FileLimit limit{1000};
+    const pulse::Error error = refused(place.path());
+    CHECK(error.code == ErrorCode::unavailable);
+    CHECK(error.message == said("journal.next", "grow: File too large"));
+    CHECK(!std::filesystem::exists(place.path()));
+  }
+  {
+    auto dedup = opened(place.path(), 20'000);
+    commit(dedup, 0, 20'000);
+  }
+  std::string bytes = bytes_of(place.path());
+  std::fill_n(bytes.begin() + 64 + 10 * 24, 24, '\0');
+  put_bytes(place.path(), bytes);
+  {
+    const FileLimit limit{1 << 18};  // a file without the damaged record finds no room
+    auto journal = Journal::open({.path = place.path(), .window = 20'000, .on_damage = JournalDamage::keep_valid});
+    REQUIRE(!journal);
+    CHECK(journal.error().message == said("journal.next", "grow: File too large"));
+    CHECK(bytes_of(place.path()) == bytes);
+  }
+  CHECK(opened(place.path(), 20'000, {.on_damage = JournalDamage::keep_valid}).recovered() == 19'999);
+}
+
+TEST_CASE("what a disk or a kernel refuses at a start is said in its words, too") {
+  const Place place;
+  const auto said = [&](long call, int error) {
+    std::string message = ": opened";
+    const bool filtered = pulse_test::refusing({call}, error, [&] {
+      if (const auto journal = Journal::open({.path = place.path(), .window = 100}); !journal) {
+        message = journal.error().message;
+      }
+    });
+    return filtered ? message.substr(message.find(": ") + 2) : std::string{"no filters"};
+  };
+  if (said(SYS_flock, ENOLCK) == "no filters") {
+    MESSAGE("left out: this system lets nobody refuse its calls");
+    return;
+  }
+  CHECK(said(SYS_flock, ENOLCK) == "cannot lock: No locks available");
+  CHECK(said(SYS_fdatasync, EIO) == "cannot sync: Input/output error");
+  CHECK(!std::filesystem::exists(place.path()));  // not the half of one
+  CHECK(said(SYS_fsync, EIO) == "cannot sync the directory of: Input/output error");
+  std::filesystem::remove(place.path());
+  CHECK(said(SYS_fsync, EINVAL) == "opened");  // a file system that syncs no directories
+}
+
+TEST_CASE("once the disk has refused a sync, nothing new is taken for kept, and what is known is answered") {
+  for (const std::uint64_t sync_every : {1U, 0U, 1'000'000U}) {  // refused at a commit, at a flush that was asked for, at a checkpoint
+    CAPTURE(sync_every);
+    const Place place;
+    auto dedup = opened(place.path(), 1000, {.sync_every = sync_every});
+    commit(dedup, 0, sync_every > 1 ? 17'384 : 100);
+    Journaled<FifoWindow>::lease_type lease;
+    Claim during{};
+    const bool filtered = pulse_test::refusing({SYS_fdatasync}, EIO, [&] {
+      during = dedup.claim(id(50'000), lease);
+      if (during == Claim::fresh) {
+        dedup.commit(lease);
+      }
+      if (sync_every == 0) {
+        (void)dedup.flush();
+      }
+    });
+    if (!filtered) {
+      MESSAGE("left out: this system lets nobody refuse its calls");
+      return;
+    }
+    CHECK(during == (sync_every > 1 ? Claim::unavailable : Claim::fresh));
+    // The disk says yes again, but what it dropped meanwhile is gone.
+    CHECK(dedup.claim(id(50'001)) == Claim::unavailable);
+    CHECK(dedup.claim(id(99)) == (sync_every > 1 ? Claim::unavailable : Claim::done));
+    REQUIRE(!dedup.journal().status());
+    CHECK(dedup.journal().status().error().message.ends_with("cannot sync: Input/output error"));
+    CHECK(!dedup.flush());
+  }
+}
+
+TEST_CASE("a checkpoint waits for a directory that is away, or that the disk does not sync, and for nothing else") {
+  const Place place;
+  const std::string away = place.directory + "-away";
+  std::uint64_t next = 16'300;
+  {
+    auto dedup = opened(place.path(), 1000, {.sync_every = 100'000});
+    Journaled<FifoWindow>::lease_type lease;
+    const auto until_refused = [&](std::uint64_t most) {
+      Claim answer{};
+      for (; next < most && (answer = dedup.claim(id(next), lease)) == Claim::fresh; ++next) {
+        dedup.commit(lease);
+      }
+      return answer;
+    };
+    commit(dedup, 0, next);
+    std::filesystem::rename(place.directory, away);
+    CHECK(until_refused(20'000) == Claim::unavailable);  // a checkpoint is to begin
+    CHECK(next == 16'384);
+    CHECK(dedup.journal().status().error().message == "journal " + place.path("journal.next") + ": cannot open: No such file or directory");
+    CHECK(dedup.claim(id(next - 1)) == Claim::done);
+    std::filesystem::rename(away, place.directory);
+    CHECK(until_refused(17'000) == Claim::fresh);
+    std::filesystem::rename(place.directory, away);
+    CHECK(until_refused(20'000) == Claim::unavailable);  // it is to take the place
+    CHECK(next == 17'384);
+    CHECK(dedup.journal().status().error().message == "journal " + place.path() + ": cannot replace: No such file or directory");
+    std::filesystem::rename(away, place.directory);
+    Claim refused_once = Claim::unavailable;
+    std::string said = "journal " + place.path() + ": cannot sync the directory of: Input/output error";
+    if (pulse_test::refusing({SYS_fsync}, EIO, [&] {
+          refused_once = until_refused(20'000);
+          said = dedup.journal().status().error().message;
+        })) {
+      CHECK(next == 17'384);
+    }
+    CHECK(refused_once == Claim::unavailable);
+    CHECK(said == "journal " + place.path() + ": cannot sync the directory of: Input/output error");
+    CHECK(until_refused(20'000) == Claim::fresh);
+    CHECK(dedup.journal().status());
+  }
+  auto dedup = opened(place.path(), 1000);
+  CHECK(dedup.claim(id(19'999)) == Claim::done);
+  CHECK(dedup.claim(id(19'001)) == Claim::done);
+}
+
+TEST_CASE("where a system cannot exchange names, a checkpoint takes the place by a plain rename") {
+  const Place place;
+  const bool filtered = pulse_test::refusing({SYS_renameat2}, EINVAL, [&] {
+    auto dedup = opened(place.path(), 1000);
+    commit(dedup, 0, 50'000);
+  });
+  if (!filtered) {
+    MESSAGE("left out: this system lets nobody refuse its calls");
+    return;
+  }
+  auto dedup = opened(place.path(), 1000);
+  for (std::uint64_t n = 49'000; n < 50'000; ++n) {
+    REQUIRE(dedup.claim(id(n)) == Claim::done);
+  }
+  CHECK(dedup.recovered() < 20'000);
 }
 
 TEST_CASE("many leases at once end behind the limit of the file, and nothing of theirs is lost") {
@@ -382,6 +546,36 @@ TEST_CASE("many leases at once end behind the limit of the file, and nothing of 
   for (std::uint64_t n = 15'000 - 900; n < 15'000; ++n) {
     REQUIRE(dedup.claim(id(n)) == Claim::done);
   }
+}
+
+TEST_CASE("more leases than the journal has room for are unavailable until some have ended, one by one and in a batch") {
+  const Place place;
+  auto dedup = opened(place.path(), 50'000, {.window = 100});
+  constexpr std::uint64_t room = 2 * (16'384 + 100);
+  std::vector<Journaled<FifoWindow>::lease_type> leases(room + 64);
+  for (std::uint64_t n = 0; n < room - 10; ++n) {
+    REQUIRE(dedup.claim(id(n), leases[n]) == Claim::fresh);
+  }
+  for (const bool with_leases : {false, true}) {
+    std::vector<EventId> ids;
+    for (std::uint64_t n = room - 10; n < room + 54; ++n) {
+      ids.push_back(id(n));
+    }
+    std::vector<Claim> claims(ids.size());
+    dedup.claim(ids, claims, with_leases ? std::span{leases}.subspan(room - 10, ids.size()) : std::span<Journaled<FifoWindow>::lease_type>{});
+    CHECK(std::count(claims.begin(), claims.begin() + 10, Claim::fresh) == 10);
+    CHECK(std::count(claims.begin(), claims.end(), Claim::unavailable) == 54);
+    CHECK(dedup.journal().status().error().code == ErrorCode::capacity);
+    CHECK(dedup.journal().status().error().message == "journal " + place.path() + ": cannot hold 32969 records: more leases than it has room for");
+    for (std::uint64_t n = room - 10; n < room && !with_leases; ++n) {
+      dedup.release(id(n));
+    }
+  }
+  for (std::uint64_t n = 0; n < room; ++n) {
+    dedup.commit(leases[n]);
+  }
+  commit(dedup, room, room + 100);
+  CHECK(dedup.journal().status());
 }
 
 TEST_CASE("the bytes of a journal are pinned: one of an older Pulse stays readable") {

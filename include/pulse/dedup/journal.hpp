@@ -88,16 +88,10 @@ class Journal {
     }
   }
 
-  /// Waits until everything is on the disk. Errors: unavailable; what is not known to be on the disk stays so, and reserve says no from now on.
+  /// Waits until everything is on the disk. Errors: unavailable, then and at every later call; reserve says no from then on.
   Status flush() noexcept {
     unsynced_ = 0;
-    Status status = current_.sync(options_.path);
-    if (!status) {
-      status_ = status.error();
-      lost_sync_ = true;
-      ready_ = 0;
-    }
-    return status;
+    return lost_sync_ ? Status{status_} : kept(current_.sync(options_.path));
   }
 
   /// Why the last reservation failed. unavailable for good once the disk has refused a sync: the system may have dropped what it held.
@@ -236,6 +230,16 @@ class Journal {
     return detail::JournalFile::sync_directory(options_.path);
   }
 
+  /// What a sync said. Once it was refused, another that succeeds would prove nothing: the system may have dropped what it could not write.
+  Status kept(Status synced) noexcept {
+    if (!synced) {
+      status_ = synced.error();
+      lost_sync_ = true;
+      ready_ = 0;
+    }
+    return synced;
+  }
+
   /// Does what is due so that the file can hold `needed` records.
   [[gnu::cold]] bool prepare(std::uint64_t needed) noexcept {
     if (lost_sync_) {
@@ -244,6 +248,10 @@ class Journal {
     const std::uint64_t before = count_;
     Status status = count_ >= limit_ ? put_checkpoint() : Status{};
     needed -= before - count_;
+    if (status && name_unsynced_) {
+      status = detail::JournalFile::sync_directory(options_.path);
+      name_unsynced_ = !status;
+    }
     if (status && needed > early_ && !begun_) {
       status = begin_checkpoint(needed - early_);
     }
@@ -292,7 +300,7 @@ class Journal {
     header.base = count_ - early_;
     next_.put_header(header);
     if (options_.sync_every != 0) {
-      if (Status synced = next_.sync(next_path_); !synced) {
+      if (Status synced = kept(next_.sync(next_path_)); !synced) {
         return synced;
       }
     }
@@ -309,7 +317,8 @@ class Journal {
     next_.sync_at_close(false);
     first_ += early_;
     count_ -= early_;
-    return options_.sync_every != 0 ? detail::JournalFile::sync_directory(options_.path) : Status{};
+    name_unsynced_ = options_.sync_every != 0;
+    return {};
   }
 
   JournalOptions options_;
@@ -325,6 +334,7 @@ class Journal {
   std::uint64_t count_ = 0;
   std::uint64_t ready_ = 0;  ///< so many records may be reserved without doing anything
   std::uint64_t unsynced_ = 0;
+  bool name_unsynced_ = false;  ///< a checkpoint took the place, and a power failure could undo that still
   bool failed_ = false;
   bool lost_sync_ = false;
   Error status_;

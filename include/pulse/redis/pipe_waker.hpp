@@ -19,11 +19,13 @@ enum class Waited : unsigned char { ready, interrupted, timed_out };
 class PipeWaker {
  public:
   PipeWaker() noexcept {
-    if (::pipe(ends_) == 0) {
-      for (const int end : ends_) {
-        ::fcntl(end, F_SETFL, O_NONBLOCK);
-        ::fcntl(end, F_SETFD, FD_CLOEXEC);
-      }
+    if (::pipe(ends_) != 0) {
+      failure_ = errno;
+      return;
+    }
+    for (const int end : ends_) {
+      ::fcntl(end, F_SETFL, O_NONBLOCK);
+      ::fcntl(end, F_SETFD, FD_CLOEXEC);
     }
   }
   PipeWaker(const PipeWaker&) = delete;
@@ -32,6 +34,9 @@ class PipeWaker {
     ::close(ends_[0]);
     ::close(ends_[1]);
   }
+
+  /// 0, or the error number of a pipe that could not be made: then nothing ends a wait but its deadline.
+  [[nodiscard]] int failure() const noexcept { return failure_; }
 
   /// Ends the current wait, or the next.
   void interrupt() noexcept {
@@ -70,6 +75,7 @@ class PipeWaker {
 
  private:
   int ends_[2] = {-1, -1};
+  int failure_ = 0;
 };
 
 }  // namespace pulse::inline v0_1::detail

@@ -30,6 +30,9 @@ class RedisWire {
     if (url_.tls) {
       return Error{ErrorCode::config, "rediss://" + url_.address() + ": " + std::string(who) + " has no TLS: use redis://, or a client that has it"};
     }
+    if (const int failure = waker_.failure(); failure != 0) {
+      return unreachable(url_, "no pipe for wake-ups: " + system_error_text(failure));
+    }
     Result<Socket> made = dial(url_, deadline, waker_);
     if (!made) {
       return std::move(made).error();
