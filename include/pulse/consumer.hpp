@@ -3,8 +3,8 @@
 
 #include <type_traits>
 
-#include "pulse/consumer_loop.hpp"
-#include "pulse/consumer_options.hpp"
+#include "pulse/consumer/loop.hpp"
+#include "pulse/consumer/options.hpp"
 
 namespace pulse::inline v0_1 {
 

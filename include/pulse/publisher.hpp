@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "pulse/concept/observer.hpp"
-#include "pulse/consumer_options.hpp"
+#include "pulse/consumer/options.hpp"
 #include "pulse/core/envelope.hpp"
 #include "pulse/core/trace.hpp"
 #include "pulse/detail/uuid.hpp"

@@ -13,8 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "pulse/consumer_options.hpp"
-#include "pulse/consumer_parts.hpp"
+#include "pulse/consumer/options.hpp"
+#include "pulse/consumer/parts.hpp"
+#include "pulse/consumer/run.hpp"
+#include "pulse/consumer/vitals.hpp"
+#include "pulse/consumer/watch.hpp"
 #include "pulse/core/stop.hpp"
 #include "pulse/engine/lease_keeper.hpp"
 #include "pulse/engine/processor.hpp"
@@ -296,18 +299,7 @@ class ConsumerOf {
     return !stopping;
   }
 
-  Status settle() {
-    if constexpr (RemoteDedup<dedup>) {
-      if (Status told = dedup_.flush(options_.loop.drain_deadline); !told) {  // an ack whose mark is lost would let a duplicate pass
-        return told;
-      }
-    }
-    Status settled = ledger_.empty() ? Status{} : subscription_->settle(ledger_.settlement());
-    if (settled) {
-      ledger_.clear();
-    }
-    return settled;
-  }
+  Status settle() { return settle_batch(dedup_, *subscription_, ledger_, options_.loop.drain_deadline); }
 
   Result<PollReport> failed(Error error) {
     metrics_.add(family::backend_errors, 1);

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "pulse/consumer/options.hpp"
+#include "pulse/control/feedback_handler.hpp"
+#include "pulse/engine/loop.hpp"
+#include "pulse/engine/stream_facts.hpp"
+
+/// What a Consumer derives from its policies.
+namespace pulse::inline v0_1::detail {
+
+/// The payload a consumer sees: that of a typed backend's envelopes, else what the controller handles.
+template <class Delivery, class Controller, class Traits>
+struct payload_seen {
+  using data_type = std::remove_cvref_t<decltype(std::declval<const Delivery&>().data())>;
+  static auto pick() {
+    if constexpr (requires { typename data_type::payload_type; }) {
+      return std::type_identity<typename data_type::payload_type>{};
+    } else if constexpr (requires { typename Controller::events; }) {
+      return std::type_identity<typename Controller::events::payload_type>{};
+    } else {
+      return std::type_identity<typename Traits::feedback>{};
+    }
+  }
+  using type = typename decltype(pick())::type;
+};
+
+/// A RateController is driven through a FeedbackHandler; an EventHandler is called as it is.
+template <class C, class M, class Clk>
+struct handler_of {
+  using type = FeedbackHandler<C, M, Clk>;
+  static type make(C& controller, M& metrics, const Clk& clock, const FeedbackSettings& settings) { return type{controller, metrics, settings, clock}; }
+};
+template <EventHandler C, class M, class Clk>
+struct handler_of<C, M, Clk> {
+  using type = C&;
+  static type make(C& controller, M&, const Clk&, const FeedbackSettings&) { return controller; }
+};
+
+/// Gives a handler that keeps time of its own (FeedbackHandler: silent coordinators expire) its chance between events.
+template <class Handler>
+void tick(Handler& handler) {
+  if constexpr (requires { handler.tick(); }) {
+    (void)handler.tick();
+  }
+}
+
+/// No streams means the feedback stream.
+inline ConsumerOptions with_streams(ConsumerOptions options) {
+  if (options.subscribe.streams.empty()) {
+    options.subscribe.streams.push_back(stream_key(feedback_stream));
+  }
+  return options;
+}
+
+inline std::uint64_t seed_of(const ConsumerOptions& options) { return options.seed != 0 ? options.seed : std::random_device{}(); }
+
+/// The salt tells equal entry ids of two streams apart.
+template <class M>
+std::vector<engine::StreamFacts> stream_facts(const std::vector<std::string>& keys, const M& metrics) {
+  std::vector<engine::StreamFacts> facts;
+  for (const std::string& key : keys) {
+    facts.push_back({key, keys.size() == 1 ? EventId{} : EventId::from_text(key), metrics.template slot<StreamLabel>(key)});
+  }
+  return facts;
+}
+
+template <class Controller>
+Status check_options(const ConsumerOptions& options) {
+  if (Status checked = engine::check(options.loop, options.handler_deadline, options.heartbeat, options.subscribe.prefetch); !checked) {
+    return checked;
+  }
+  if (options.lease_wait.count() < 1 || options.lease_wait > std::chrono::hours{24}) {
+    return Error{ErrorCode::config, "ConsumerOptions.lease_wait is " + std::to_string(options.lease_wait.count()) + " ms: allowed are 1 ms to a day"};
+  }
+  return RateController<Controller> ? check(options.feedback) : Status{};
+}
+
+}  // namespace pulse::inline v0_1::detail

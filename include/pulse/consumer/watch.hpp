@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "pulse/concept/observer.hpp"
+#include "pulse/consumer/options.hpp"
+#include "pulse/engine/stream_facts.hpp"
+
+/// What a consumer tells its metrics and its observer of the backend, and remembers of it.
+namespace pulse::inline v0_1::detail {
+
+/// Sets a family of times to now, for each stream of the consumer.
+template <class Metrics, class Streams, class Clk, class Family>
+void tell_time(Metrics& metrics, const Streams& streams, const Clk& clock, Family family) {
+  if constexpr (Metrics::enabled) {
+    const double wall = epoch_seconds(coarse_wall(clock));
+    for (const engine::StreamFacts& stream : streams) {
+      metrics.set(family, wall, stream.slot);
+    }
+  }
+}
+
+/// Abandoned entries that were taken over.
+template <class Deliveries, class Streams, class Metrics>
+void count_claimed(const Deliveries& taken, const Streams& streams, Metrics& metrics) {
+  for (const auto& delivery : taken) {
+    metrics.add(family::claimed, 1, streams[delivery.stream()].slot);
+  }
+  if (!taken.empty()) {
+    tell<notice::Claimed>(metrics, [&] { return notice::Claimed{taken.size()}; });
+  }
+}
+
+/// Entries that were pending and whose data is gone.
+template <class Streams, class Metrics>
+void count_vanished(std::size_t vanished, const Streams& streams, Metrics& metrics) {
+  if (vanished > 0) {
+    metrics.add(family::vanished, vanished, streams.front().slot);
+    tell<notice::Vanished>(metrics, [&] { return notice::Vanished{vanished}; });
+  }
+}
+
+/// What costs a question to the backend, asked once per round of claiming: gauges, and how far the group has settled everything. One thread.
+class BackendWatch {
+ public:
+  /// `remembers`: whether `acked_up_to` is wanted. Where nobody wants anything, nothing is asked. What cannot be told now stays as it was.
+  template <class Backend, class Subscription, class Streams, class Metrics>
+  void look(const Backend& backend, Subscription& subscription, const Streams& streams, Metrics& metrics, bool remembers) {
+    constexpr bool tells = detail::observing<Metrics, notice::Reconnected>;
+    if (!Metrics::enabled && !remembers && !tells) {
+      return;
+    }
+    acked_up_to_.resize(streams.size());
+    marks_.resize(streams.size());
+    trimmed_.resize(streams.size());
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+      if (const Result<GroupState> state = subscription.state(i)) {
+        acked_up_to_[i] = state->acked_up_to;
+        marks_[i] = state->mark;
+        metrics.set(family::pending, static_cast<double>(state->pending), streams[i].slot);
+        if (state->lag_known) {
+          metrics.set(family::undelivered, static_cast<double>(state->lag), streams[i].slot);
+        }
+        metrics.set(family::dlq_depth, static_cast<double>(state->dead_letters), streams[i].slot);
+        // The state forgets them when the group has caught up; who is to be woken by them looks seldom.
+        const std::uint64_t before = std::exchange(trimmed_[i], state->trimmed_unread);
+        metrics.add(family::trimmed_unread, state->trimmed_unread - std::min(before, state->trimmed_unread), streams[i].slot);
+      }
+    }
+    if constexpr (Metrics::enabled || tells) {
+      const BackendHealth health = backend.health();
+      const std::uint64_t times = health.reconnects - std::exchange(reconnects_, health.reconnects);
+      metrics.add(family::reconnects, times);
+      if (times != 0) {
+        tell<notice::Reconnected>(metrics, [&] { return notice::Reconnected{times}; });
+      }
+      metrics.add(family::unmatched_acks, health.unmatched_acks - std::exchange(unmatched_acks_, health.unmatched_acks));
+    }
+  }
+  /// For each stream GroupState::acked_up_to as it was told last; none before the first look.
+  [[nodiscard]] const std::vector<EntryId>& acked_up_to() const noexcept { return acked_up_to_; }
+  /// The streams at that moment.
+  [[nodiscard]] const std::vector<StreamMark>& marks() const noexcept { return marks_; }
+
+ private:
+  std::uint64_t reconnects_ = 0;  ///< of the backend, as far as the metrics know; so for the next
+  std::uint64_t unmatched_acks_ = 0;
+  std::vector<std::uint64_t> trimmed_;
+  std::vector<EntryId> acked_up_to_;
+  std::vector<StreamMark> marks_;
+};
+
+/// How a group that was lost is made anew.
+inline SubscribeOptions anew(const ConsumerOptions& options, const BackendWatch& watch) {
+  SubscribeOptions wanted = options.subscribe;
+  wanted.start = options.loop.group_lost == engine::GroupLost::recreate_at_end ? StartAt::end() : StartAt::beginning();
+  if (options.loop.group_lost == engine::GroupLost::recreate_at_last_acked) {
+    wanted.resume_after = watch.acked_up_to();
+    wanted.resume_marks = watch.marks();
+  }
+  return wanted;
+}
+
+}  // namespace pulse::inline v0_1::detail
