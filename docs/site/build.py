@@ -12,19 +12,11 @@ import subprocess
 import sys
 import urllib.parse
 
-import pages
+import pages  # which knows where the scripts are
+from cases import exit_code, failed, report
 
 root, out = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 source, site = out / "pages", out / "html"
-bad = 0
-
-
-def report(name, problems):
-    global bad
-    bad += bool(problems)
-    print(f"{'not ok' if problems else 'ok'} {name}")
-    for problem in problems:
-        print("  " + problem)
 
 
 def place(path):
@@ -162,6 +154,6 @@ def follow_links():
 make_pages()
 make_api()
 follow_links()
-if not bad:
+if not failed:
     print(f"the site: {os.path.relpath(site / 'index.html')}")
-sys.exit(1 if bad else 0)
+sys.exit(exit_code())

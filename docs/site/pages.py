@@ -11,6 +11,9 @@ import re
 import subprocess
 import sys
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "scripts"))
+from cases import exit_code, report  # noqa: E402
+
 LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
 BULLET = re.compile(r"^( *)- \[([^\]]+)\]\(([^)]+)\)")
 
@@ -137,15 +140,6 @@ def main():
     if "--write" in sys.argv:
         show(root)
         draw(root)
-    bad = 0
-
-    def report(name, problems):
-        nonlocal bad
-        bad += bool(problems)
-        print(f"{'not ok' if problems else 'ok'} {name}")
-        for problem in problems:
-            print("  " + problem)
-
     wanted = sorted(page.relative_to(root / "docs").as_posix() for page in pages(root)[1:] if page != root / "docs" / "README.md")
     there = listed(root)
     report("docs/README.md lists every page once", [f"{p}: add a line to docs/README.md" for p in wanted if p not in there]
@@ -159,7 +153,7 @@ def main():
     report("every diagram is as fresh as its source", stale)
     report("every example shown is the example", [f"{page.relative_to(root)} shows another {match[2]}: ./dev docs --write" for page in pages(root)
                                                   for match in EXAMPLE.finditer(page.read_text()) if match[3] != example(root, match[2])])
-    return 1 if bad else 0
+    return exit_code()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ mkdir -p .build
 PULSE_COUNTS=$PWD/.build/counts
 export PULSE_COUNTS
 : >"$PULSE_COUNTS"
+: >"$PULSE_COUNTS.failed"
 failed=0
 
 parts=" $* "
@@ -19,7 +20,16 @@ step() { # step PART NAME COMMAND...: one line, and a case of its own in the cou
   shift 2
   printf '== %s\n' "$name"
   before=$(wc -l <"$PULSE_COUNTS")
-  if "$@" </dev/null; then ok=1; else ok=0; failed=1; printf '== FAILED: %s\n' "$name"; fi
+  began=$(date +%s)
+  if "$@" </dev/null; then
+    ok=1
+  else
+    ok=0
+    failed=1
+    printf '== FAILED: %s\n' "$name"
+    printf 'step: %s\n' "$name" >>"$PULSE_COUNTS.failed"
+  fi
+  printf '== %s s\n' "$(($(date +%s) - began))"
   if [ "$(wc -l <"$PULSE_COUNTS")" = "$before" ]; then echo "$ok $((1 - ok))" >>"$PULSE_COUNTS"; fi
 }
 
@@ -54,6 +64,7 @@ fuzz() { # a case each
   code=$?
   cat .build/fuzz.log
   awk -v code="$code" '/^ok /{p++} /^not ok /{f++} END {print p + 0, (code && !f) + f}' .build/fuzz.log >>"$PULSE_COUNTS"
+  grep '^not ok ' .build/fuzz.log >>"$PULSE_COUNTS.failed"
   return "$code"
 }
 
@@ -85,5 +96,6 @@ step docs 'documentation: the site, its links, the API reference' python3 tests/
 for part in $parts; do
   case $known in *" $part "*) ;; *) printf 'no part "%s": there are%s\n' "$part" "$known"; failed=1 ;; esac
 done
+[ ! -s "$PULSE_COUNTS.failed" ] || { echo '== what failed'; cat "$PULSE_COUNTS.failed"; }
 awk '{p += $1; f += $2} END {print p + 0 " passed, " f + 0 " failed"}' "$PULSE_COUNTS"
 exit $failed

@@ -11,6 +11,8 @@ import re
 import subprocess
 import sys
 
+from cases import exit_code, report
+
 split = sys.argv.index("--")
 root, program = pathlib.Path(sys.argv[1]), sys.argv[2]
 compiler = sys.argv[split + 1:]
@@ -104,17 +106,6 @@ text = "\n".join(out).rstrip() + "\n"
 if "--write" in sys.argv:
     page.write_text(text)
 
-bad = 0
-
-
-def report(name, problems):
-    global bad
-    bad += bool(problems)
-    print(f"{'not ok' if problems else 'ok'} {name}")
-    for problem in problems:
-        print("  " + problem)
-
-
 report("each file of tests/compile_fail fails by one assertion of Pulse", [name for name, text in printed.items() if text is None])
 report("what is printed stands in a header", [text for text in printed.values() if text and text not in texts])
 report("each error of the program happens", [said.stderr.strip()] if said.returncode or not rows else [])
@@ -122,4 +113,4 @@ old = page.read_text().splitlines() if page.exists() else []
 new = text.splitlines()
 report("docs/reference/errors.md is up to date", [] if old == new else ["write it: python3 tests/scripts/errors.py . BUILD/tests/say_errors --write -- g++",
        *[f"- {line}" for line in old if line not in new][:5], *[f"+ {line}" for line in new if line not in old][:5]])
-sys.exit(1 if bad else 0)
+sys.exit(exit_code())

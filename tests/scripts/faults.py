@@ -6,6 +6,8 @@ import pathlib
 import re
 import sys
 
+from cases import exit_code, report
+
 root = pathlib.Path(sys.argv[1])
 page = root / "docs" / "explanation" / "redis-faults.md"
 ROWS = 40
@@ -39,17 +41,6 @@ def problems(text):
     return wrong
 
 
-bad = 0
-
-
-def report(name, found):
-    global bad
-    bad += bool(found)
-    print(f"{'not ok' if found else 'ok'} {name}")
-    for line in found:
-        print("  " + line)
-
-
 def noticed(changed, what):
     """Nothing where the change is noticed, and named."""
     return [] if changed != text and any(what in line for line in problems(changed)) else ["it is not"]
@@ -65,4 +56,4 @@ report("a test that is not there is noticed", noticed(text.replace(rows[0], rows
 report("a subcase that is not there is noticed", noticed(text.replace("(CLIENT KILL)`", "(CLIENT PAUSE)`"), "has no subcase"))
 report("a row that is missing is noticed", noticed(text.replace(rows[6] + "\n", ""), "each once"))
 report("a reason is enough", problems(text.replace(rows[0], " | ".join([*first[:-1], "none: no machine can be made to do it"]) + " |")))
-sys.exit(1 if bad else 0)
+sys.exit(exit_code())

@@ -16,19 +16,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from cases import exit_code, report
+
 from redis_process import die_with_parent
 
 root, serve = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
 folder = root / "docs" / "operations"
-bad = 0
-
-
-def report(name, problems):
-    global bad
-    bad += bool(problems)
-    print(f"not ok {name}" if problems else f"ok {name}")
-    for problem in problems:
-        print("  " + problem)
 
 
 def get(url):
@@ -191,4 +184,4 @@ micros, size, series = server.stdout.readline().split()
 print(f"a scrape of {series} series, {size} bytes: {float(micros):.0f} us")
 server.stdin.close()
 report("the server ends by itself", [] if server.wait(timeout=60) == 0 else [str(server.returncode)])
-sys.exit(1 if bad else 0)
+sys.exit(exit_code())

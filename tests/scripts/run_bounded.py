@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Runs a test program to its end or to a limit of its own, below Meson's: a test that hangs is then counted as failed, and says so."""
+"""Runs a test program to its end or to a limit of its own, below Meson's: a test that hangs is then counted as failed, and says so. Counts its cases in
+the file that PULSE_COUNTS names, and names those that failed in a file beside it, for who sees no more than the end of the output."""
 import os
 import signal
 import subprocess
@@ -19,3 +20,13 @@ def run(command):
         os.killpg(process.pid, signal.SIGKILL)
         raise
     return subprocess.CompletedProcess(command, process.returncode, text)
+
+
+def count(passed, failed, names=()):
+    counts = os.environ.get("PULSE_COUNTS")
+    if counts:
+        with open(counts, "a") as out:
+            out.write(f"{passed} {failed}\n")
+        if failed:
+            with open(counts + ".failed", "a") as out:
+                out.writelines(f"{name}\n" for name in names or ["a program that did not come to its end"])

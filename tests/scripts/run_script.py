@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Runs a script test and adds its counts to the file that PULSE_COUNTS names. A script prints one line "ok NAME" or "not ok NAME" a case."""
-import os
 import sys
 
-from run_bounded import run
+from run_bounded import count, run
 
 done = run([sys.executable, *sys.argv[1:]])
 sys.stdout.write(done.stdout)
@@ -13,7 +12,5 @@ failed = sum(line.startswith("not ok ") for line in lines)
 skipped = sum(line.startswith("skipped") for line in lines)
 if (done.returncode != 0 and failed == 0) or passed + failed + skipped == 0:
     failed += 1
-if "PULSE_COUNTS" in os.environ:
-    with open(os.environ["PULSE_COUNTS"], "a") as out:
-        out.write(f"{passed} {failed}\n")
+count(passed, failed, [line for line in lines if line.startswith("not ok ")] or [f"{sys.argv[1]}: exit code {done.returncode}"])
 sys.exit(1 if failed else 0)

@@ -10,6 +10,8 @@ import pathlib
 import re
 import sys
 
+from cases import exit_code, report
+
 root = pathlib.Path(sys.argv[1])
 page = root / "docs" / "explanation" / "trust.md"
 
@@ -120,17 +122,6 @@ text = "\n".join(out) + "\n"
 if "--write" in sys.argv:
     page.write_text(text)
 
-bad = 0
-
-
-def report(name, problems):
-    global bad
-    bad += bool(problems)
-    print(f"{'not ok' if problems else 'ok'} {name}")
-    for problem in problems:
-        print("  " + problem)
-
-
 report("annotations name what there is", wrong)
 report("every guarantee has a test", [GUARANTEES[n - 1] for n, (tests, _) in guarantees.items() if not tests])
 report("every guarantee has a broken twin that is caught", [GUARANTEES[n - 1] for n, (_, twins) in guarantees.items() if not twins])
@@ -140,4 +131,4 @@ for told in ("README.md", "docs/explanation/guarantees.md"):
     named = [name for name in named if name in GUARANTEES or told != "README.md"]
     report(f"{told} names the guarantees, in this order", [] if named == GUARANTEES else [f"{told}: {named}", f"here: {GUARANTEES}"])
 report("docs/explanation/trust.md is up to date", [] if page.exists() and page.read_text() == text else ["write it: python3 tests/scripts/trust.py . --write"])
-sys.exit(1 if bad else 0)
+sys.exit(exit_code())

