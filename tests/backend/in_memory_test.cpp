@@ -115,6 +115,37 @@ TEST_CASE("field bug 10: what every group acknowledged is freed, where asked for
   CHECK(one.state(0)->pending == 0);
 }
 
+TEST_CASE("in memory: what is trimmed as acknowledged gives its memory back, a whole segment at once, dead letters and deletions among it") {
+  using Payload = std::shared_ptr<int>;
+  pulse::InMemoryBackend<Payload> bus{{.trim_acked = true}};
+  constexpr std::size_t size = pulse::detail::segment_size;
+  const auto payload = std::make_shared<int>(1);
+  auto one = *bus.subscribe(options("one"));
+  for (std::size_t i = 0; i < 20 * size; ++i) {
+    REQUIRE(bus.publish("s", payload));
+    REQUIRE(one.receive(1, 0ms)->deliveries.size() == 1);
+    REQUIRE(one.settle({upto(1), {}, {}}));
+  }
+  CHECK(bus.length("s") == 0);
+  CHECK(payload.use_count() <= static_cast<long>(2 * size + 1));
+
+  for (std::size_t i = 0; i < size; ++i) {
+    REQUIRE(bus.publish("s", payload));
+  }
+  const auto deleted = *bus.publish("s", payload);
+  REQUIRE(bus.publish("s", payload));
+  REQUIRE(bus.erase("s", deleted));
+  CHECK_FALSE(one.state(0)->lag_known);
+  REQUIRE(one.receive(size, 0ms)->deliveries.size() == size);
+  REQUIRE(one.settle({upto(size - 1), {}, {}}));
+  CHECK(bus.length("s") == size + 1);
+  const std::vector<pulse::DeadLetterItem> dead{{size - 1, "why"}};
+  REQUIRE(one.settle({{}, {}, dead}));
+  CHECK(bus.length("s") == 1);
+  CHECK(one.state(0)->lag_known);  // the deleted one is gone with them
+  CHECK(one.state(0)->lag == 1);
+}
+
 // guarantee 1, 5, 7: a backend that breaks a law of the contract, one for each law
 TEST_CASE("the suite catches each broken law") {
   CHECK(laws<Broken<0>>() != "");
@@ -196,8 +227,13 @@ TEST_CASE("field bug 23: a read's maximum is that of all streams together") {
     CHECK(got == std::min<std::size_t>(7, left));
     left -= got;
   }
+  auto again = *bus.subscribe(options("one", {"a", "b", "c"}));
+  CHECK(again.receive(17, 0ms)->deliveries.size() == 17);  // of what was pending
   auto two = *bus.subscribe(options("two", {"a", "b", "c"}));
   CHECK(two.claim_stale(0ms, 7)->deliveries.size() == 7);
+  const auto first = two.claim_stale(0ms, 10);
+  CHECK(first->deliveries.size() == 10);
+  CHECK(first->more);  // what the others have was not looked at
 }
 
 TEST_CASE("field bug 18: a former owner's late acknowledgement does not remove the new owner's entry") {
@@ -311,6 +347,41 @@ TEST_CASE("in memory: a position that is set back delivers again, and what was p
   CHECK(group.pending_of(group.consumer("a")) == 0);
   CHECK(stream.remove_consumer(group, "b") == 600);
   CHECK(group.pending == 0);
+  CHECK(group.segment(0) == nullptr);  // nor is a part of the list kept
+  CHECK(group.segment(pulse::detail::segment_size) == nullptr);
+}
+
+TEST_CASE("in memory: a list is freed where the position moves on past what was settled, and where that was never delivered") {
+  pulse::detail::Stream<std::string> stream;
+  constexpr std::uint64_t size = pulse::detail::segment_size;
+  struct Sink {
+    int taken = 0;
+    void hold(const std::shared_ptr<pulse::detail::Stream<std::string>::Segment>&) {}
+    void take(const pulse::detail::StreamEntry<std::string>& entry, std::uint64_t, std::uint32_t) {
+      CHECK_FALSE(entry.redriven);
+      ++taken;
+    }
+    void gone(std::uint64_t) {}
+  } sink;
+  auto& group = *stream.create_group("g", {});
+  for (std::uint64_t i = 1; i <= 4 * size; ++i) {
+    REQUIRE(stream.append(pulse::EntryId{i, 0}, "x"));
+  }
+  const std::uint32_t consumer = group.consumer("c");
+  CHECK(stream.read_new(group, consumer, 3 * size, 0, sink) == 3 * size);
+  stream.set_position(group, {});
+  for (std::uint64_t position = 0; position < 3 * size; ++position) {
+    CHECK(group.acknowledge(position));
+  }
+  stream.set_position(group, pulse::EntryId{3 * size, 0});
+  CHECK(group.list.empty());
+
+  CHECK(stream.read_history(group, consumer, 0, 3 * size, 0, 0, false, sink) == 0);   // asked for nothing
+  CHECK(stream.claim(group, consumer, {1, 0}, 0, {}) == pulse::detail::Claimed::no);  // not pending, and not forced
+  CHECK(stream.read_new(group, consumer, 1, 0, sink) == 1);
+  CHECK(stream.claim(group, consumer, {3 * size + 1, 0}, 0, {}) == pulse::detail::Claimed::yes);
+  CHECK(group.find(3 * size)->count == 2);
+  CHECK(sink.taken == 3 * size + 1);
 }
 
 // guarantee 9
@@ -355,6 +426,17 @@ TEST_CASE("several streams take turns") {
     }
   }
   CHECK(quiet);
+  auto all = options("all", {"a", "b", "c"});
+  all.group = "other";
+  auto three = *bus.subscribe(all);
+  for (int i = 0; i < 12; ++i) {
+    REQUIRE(bus.publish(all.streams[static_cast<std::size_t>(i % 3)], "x"));
+  }
+  std::string order;
+  for (int reads = 0; reads < 6; ++reads) {
+    order += all.streams[three.receive(1, 0ms)->deliveries[0].stream()];
+  }
+  CHECK(order == "abcabc");
 }
 
 TEST_CASE("random commands agree with a naive model") {
@@ -541,6 +623,9 @@ TEST_CASE("in memory: an entry that stays pending keeps its own part of the list
   CHECK_FALSE(group.acknowledge(0, 1));
   (void)group.list.reach(9 * size);  // after a gap
   CHECK(group.segment(9 * size) != nullptr);
+  CHECK(group.list.begin() == 9 * size);
+  CHECK(group.list.end() == 10 * size);
+  CHECK(pulse::detail::StreamGroup{}.list.empty());
 }
 
 TEST_CASE("field bug 7: a consumer that has entries pending is not removed, and one that has none leaves no name behind") {
@@ -614,4 +699,84 @@ TEST_CASE("in memory: dead letters are brought back one by one, by range, or all
   CHECK(*bus.redrive_all("s") == 2);
   CHECK(back() == "304");
   CHECK(bus.dead_letters("s", {}, 10)->empty());
+}
+
+TEST_CASE("in memory: a blocked receive ends when something is published, or comes back from the dead letters") {
+  pulse::InMemoryBackend<std::string> bus;
+  auto one = *bus.subscribe(options("one"));
+  const auto comes = [&](auto&& bring) {
+    std::thread other([&] {
+      std::this_thread::sleep_for(20ms);
+      bring();
+    });
+    const auto begin = std::chrono::steady_clock::now();
+    const auto batch = one.receive(10, 60s);
+    CHECK(std::chrono::steady_clock::now() - begin < 30s);
+    other.join();
+    REQUIRE(batch->deliveries.size() == 1);
+    const std::vector<pulse::DeadLetterItem> dead{{0, "why"}};
+    REQUIRE(one.settle({{}, {}, dead}));
+  };
+  comes([&] { REQUIRE(bus.publish("s", "a")); });
+  comes([&] { CHECK(bus.redrive("s", bus.dead_letters("s", {}, 1)->front().id)); });
+  comes([&] { CHECK(*bus.redrive_all("s") == 1); });
+
+  REQUIRE(bus.redrive_all("s"));
+  REQUIRE(one.receive(1, 0ms)->deliveries.size() == 1);
+  const std::vector<pulse::RetryItem> soon{{0, 20ms}};
+  REQUIRE(one.settle({{}, soon, {}}));
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(one.receive(1, 60s)->deliveries.size() == 1);  // nor does it sleep through a retry
+  CHECK(std::chrono::steady_clock::now() - begin < 30s);
+}
+
+TEST_CASE("in memory: a receive that finds nothing waits as long as it was told, on the clock, and until a retry is due at most") {
+  pulse::ManualClock clock;
+  Bytes bus{{}, clock};
+  auto one = *bus.subscribe(options("one"));
+  std::atomic<bool> over{false};
+  std::thread time([&] {
+    while (!over) {
+      clock.advance(100ms);
+      std::this_thread::sleep_for(1ms);
+    }
+  });
+  const auto waited = [&](std::chrono::milliseconds wait = 5s) {
+    const auto begin = clock.steady();
+    const auto batch = one.receive(1, wait);
+    const auto took = clock.steady() - begin;
+    CHECK(took >= (batch->deliveries.empty() ? wait : 2s));
+    return batch->deliveries.size();
+  };
+  CHECK(waited() == 0);
+  CHECK(waited(1ms) == 0);
+  one.wake();
+  CHECK(one.receive(1, 5s)->deliveries.empty());
+  CHECK(waited() == 0);  // a wake ends one
+  REQUIRE(bus.publish("s", "a"));
+  REQUIRE(one.receive(1, 0ms)->deliveries.size() == 1);
+  const std::vector<pulse::RetryItem> later{{0, 2s}};
+  REQUIRE(one.settle({{}, later, {}}));
+  CHECK(waited() == 1);
+  over = true;
+  time.join();
+}
+
+TEST_CASE("in memory: where recoveries count, what is new comes in batches once what was pending has come") {
+  Bytes bus;
+  auto counted = options("one");
+  counted.count_recoveries = true;
+  {
+    auto before = *bus.subscribe(options("one"));
+    REQUIRE(bus.publish("s", "pending"));
+    REQUIRE(before.receive(1, 0ms)->deliveries.size() == 1);
+  }
+  auto one = *bus.subscribe(counted);
+  for (int i = 0; i < 5; ++i) {
+    REQUIRE(bus.publish("s", "new"));
+  }
+  CHECK(one.receive(10, 0ms)->deliveries.size() == 1);
+  CHECK(one.receive(10, 0ms)->deliveries.size() == 5);
+  counted.group = "other";
+  CHECK(bus.subscribe(counted)->receive(10, 0ms)->deliveries.size() == 6);
 }
