@@ -102,7 +102,13 @@ TEST_CASE("in memory: what comes back from the dead letters, and a wake, ring") 
   ready.clear();
   CHECK(one.receive(1, 0ms)->deliveries.size() == 1);
   CHECK(*one.arm(1, 1h, ready) == 1h);
+  auto two = *bus.subscribe(member("two"));
+  pulse::Readiness other;
+  CHECK(two.receive(1, 0ms)->deliveries.empty());
+  CHECK(*two.arm(1, 1h, other) == 1h);
+  CHECK(two.receive(1, 0ms)->deliveries.empty());  // ends its own arming, and nobody else's
   one.wake();
+  CHECK_FALSE(readable(other));
   CHECK(readable(ready));
   CHECK(*one.arm(1, 1h, ready) == 0ms);
 }

@@ -129,17 +129,19 @@ TEST_CASE("in memory: what is trimmed as acknowledged gives its memory back, a w
   CHECK(bus.length("s") == 0);
   CHECK(payload.use_count() <= static_cast<long>(2 * size + 1));
 
-  for (std::size_t i = 0; i < size; ++i) {
+  const auto early = *bus.publish("s", payload);
+  for (std::size_t i = 1; i < size; ++i) {
     REQUIRE(bus.publish("s", payload));
   }
+  REQUIRE(bus.erase("s", early));
   const auto deleted = *bus.publish("s", payload);
   REQUIRE(bus.publish("s", payload));
   REQUIRE(bus.erase("s", deleted));
   CHECK_FALSE(one.state(0)->lag_known);
-  REQUIRE(one.receive(size, 0ms)->deliveries.size() == size);
-  REQUIRE(one.settle({upto(size - 1), {}, {}}));
-  CHECK(bus.length("s") == size + 1);
-  const std::vector<pulse::DeadLetterItem> dead{{size - 1, "why"}};
+  REQUIRE(one.receive(size - 1, 0ms)->deliveries.size() == size - 1);
+  REQUIRE(one.settle({upto(size - 2), {}, {}}));
+  CHECK(bus.length("s") == size);
+  const std::vector<pulse::DeadLetterItem> dead{{size - 2, "why"}};
   REQUIRE(one.settle({{}, {}, dead}));
   CHECK(bus.length("s") == 1);
   CHECK(one.state(0)->lag_known);  // the deleted one is gone with them
@@ -168,8 +170,13 @@ TEST_CASE("field bug 1: a group made later sees the backlog, unless asked for th
   end.group = "late";
   end.start = pulse::StartAt::end();
   auto late = *bus.subscribe(end);
-  CHECK(all.receive(10, 0ms)->deliveries.size() == 1);
+  const auto early = all.receive(10, 0ms);
+  REQUIRE(early->deliveries.size() == 1);
   CHECK(late.receive(10, 0ms)->deliveries.empty());
+  pulse::SubscribeOptions resumed = options("one");
+  resumed.group = "resumed";
+  resumed.resume_after = {early->deliveries[0].id()};
+  CHECK(bus.subscribe(resumed)->receive(10, 0ms)->deliveries.empty());
 }
 
 TEST_CASE("field bug 3: young heads do not hide old entries from a claim") {
@@ -229,6 +236,9 @@ TEST_CASE("field bug 23: a read's maximum is that of all streams together") {
   }
   auto again = *bus.subscribe(options("one", {"a", "b", "c"}));
   CHECK(again.receive(17, 0ms)->deliveries.size() == 17);  // of what was pending
+  const auto rest = again.receive(30, 0ms);
+  CHECK(rest->deliveries.size() == 13);
+  CHECK_FALSE(rest->more);
   auto two = *bus.subscribe(options("two", {"a", "b", "c"}));
   CHECK(two.claim_stale(0ms, 7)->deliveries.size() == 7);
   const auto first = two.claim_stale(0ms, 10);
@@ -247,21 +257,59 @@ TEST_CASE("field bug 18: a former owner's late acknowledgement does not remove t
   REQUIRE(fast.claim_stale(30s, 1)->deliveries.size() == 1);
   REQUIRE(slow.settle({upto(1), {}, {}}));
   CHECK(fast.state(0)->pending == 1);
+  REQUIRE(fast.settle({upto(1), {}, {}}));
+  const std::vector<pulse::RetryItem> later{{0, 0s}};
+  REQUIRE(slow.settle({{}, later, {}}));  // nor does anything it says later bring back what is done
+  const std::vector<pulse::DeadLetterItem> dead{{0, "why"}};
+  REQUIRE(slow.settle({{}, {}, dead}));
+  CHECK(bus.dead_letters("s", {}, 1)->empty());
+  CHECK(slow.receive(1, 0ms)->deliveries.empty());
 }
 
-TEST_CASE("a delivery stays readable while its entry is trimmed") {
-  Bytes bus;
-  for (int i = 0; i < 1000; ++i) {
-    REQUIRE(bus.publish("s", "a text that is long enough to live on the heap " + std::to_string(i)));
-  }
+TEST_CASE("in memory: a retry that another member settled meanwhile does not come, and those that are due come as many as asked for") {
+  pulse::ManualClock clock;
+  Bytes bus{{}, clock};
   auto one = *bus.subscribe(options("one"));
-  const auto batch = one.receive(1000, 0ms);
-  bus.trim("s", 0);
-  for (int i = 0; i < 2000; ++i) {
-    REQUIRE(bus.publish("s", "other"));
+  auto two = *bus.subscribe(options("two"));
+  for (const char* event : {"a", "b", "c"}) {
+    REQUIRE(bus.publish("s", event));
   }
-  for (std::size_t i = 0; i < 1000; ++i) {
-    REQUIRE(batch->deliveries[i].data() == "a text that is long enough to live on the heap " + std::to_string(i));
+  REQUIRE(one.receive(3, 0ms)->deliveries.size() == 3);
+  const std::vector<pulse::RetryItem> later{{0, 10s}, {1, 10s}, {2, 10s}};
+  REQUIRE(one.settle({{}, later, {}}));
+  const auto taken = two.claim_stale(0ms, 1);
+  REQUIRE(taken->deliveries.size() == 1);
+  CHECK(taken->more);
+  REQUIRE(two.settle({upto(1), {}, {}}));
+  clock.advance(10s);
+  CHECK(one.receive(1, 0ms)->deliveries[0].data() == "b");
+  CHECK(one.receive(1, 0ms)->deliveries[0].data() == "c");
+  CHECK(one.receive(1, 0ms)->deliveries.empty());
+}
+
+TEST_CASE("a delivery stays readable while its entry is trimmed, whether it came for the first time, from before, or by a claim") {
+  for (const int way : {0, 1, 2}) {
+    CAPTURE(way);
+    Bytes bus;
+    for (int i = 0; i < 1000; ++i) {
+      REQUIRE(bus.publish("s", "a text that is long enough to live on the heap " + std::to_string(i)));
+    }
+    auto one = *bus.subscribe(options("one"));
+    auto two = *bus.subscribe(options("two"));
+    if (way > 0) {
+      REQUIRE(one.receive(1000, 0ms)->deliveries.size() == 1000);
+      CHECK(one.receive(1000, 0ms)->deliveries.empty());  // and lets its own go
+    }
+    auto old = *bus.subscribe(options("one"));
+    const auto batch = way == 0 ? one.receive(1000, 0ms) : way == 1 ? old.receive(1000, 0ms) : two.claim_stale(0ms, 1000);
+    REQUIRE(batch->deliveries.size() == 1000);
+    bus.trim("s", 0);
+    for (int i = 0; i < 2000; ++i) {
+      REQUIRE(bus.publish("s", "other"));
+    }
+    for (std::size_t i = 0; i < 1000; ++i) {
+      REQUIRE(batch->deliveries[i].data() == "a text that is long enough to live on the heap " + std::to_string(i));
+    }
   }
 }
 
@@ -381,7 +429,12 @@ TEST_CASE("in memory: a list is freed where the position moves on past what was 
   CHECK(stream.read_new(group, consumer, 1, 0, sink) == 1);
   CHECK(stream.claim(group, consumer, {3 * size + 1, 0}, 0, {}) == pulse::detail::Claimed::yes);
   CHECK(group.find(3 * size)->count == 2);
-  CHECK(sink.taken == 3 * size + 1);
+  CHECK(stream.read_new(group, consumer, 2 * size, 0, sink) == size - 1);  // all there is
+  CHECK(sink.taken == 4 * size);
+
+  std::string between;
+  stream.for_each({3, 0}, {5, 0}, [&](const auto& entry) { between += std::to_string(entry.id.ms) + " "; });
+  CHECK(between == "3 4 5 ");
 }
 
 // guarantee 9
@@ -395,6 +448,10 @@ TEST_CASE("max_length drops the oldest") {
   const auto batch = one.receive(10, 0ms);
   REQUIRE(batch->deliveries.size() == 3);
   CHECK(batch->deliveries[0].data() == "7");
+  Bytes newest{{.max_length = 1}, clock};
+  REQUIRE(newest.publish("s", "a"));
+  REQUIRE(newest.publish("s", "b"));
+  CHECK(newest.length("s") == 1);
 }
 
 TEST_CASE("wrong subscriptions are refused by name") {
@@ -682,6 +739,9 @@ TEST_CASE("in memory: dead letters are brought back one by one, by range, or all
   REQUIRE(one.settle({{}, {}, dead}));
   const auto letters = *bus.dead_letters("s", {}, 10);
   REQUIRE(letters.size() == 6);
+  const auto some = *bus.dead_letters("s", letters[1].id, 2);
+  REQUIRE(some.size() == 2);
+  CHECK(some[0].id == letters[2].id);
   const auto back = [&] {
     std::string text;
     const auto batch = one.receive(10, 0ms);
@@ -720,14 +780,27 @@ TEST_CASE("in memory: a blocked receive ends when something is published, or com
   comes([&] { REQUIRE(bus.publish("s", "a")); });
   comes([&] { CHECK(bus.redrive("s", bus.dead_letters("s", {}, 1)->front().id)); });
   comes([&] { CHECK(*bus.redrive_all("s") == 1); });
+  const auto begin = std::chrono::steady_clock::now();
+  std::thread waker([&] {
+    std::this_thread::sleep_for(20ms);
+    one.wake();
+  });
+  CHECK(one.receive(1, 60s)->deliveries.empty());
+  waker.join();
 
   REQUIRE(bus.redrive_all("s"));
   REQUIRE(one.receive(1, 0ms)->deliveries.size() == 1);
   const std::vector<pulse::RetryItem> soon{{0, 20ms}};
   REQUIRE(one.settle({{}, soon, {}}));
-  const auto begin = std::chrono::steady_clock::now();
   CHECK(one.receive(1, 60s)->deliveries.size() == 1);  // nor does it sleep through a retry
+  bus.trim("s", 0);
+  CHECK(bus.subscribe(options("one"))->receive(1, 60s)->vanished == 1);  // or with something to say
   CHECK(std::chrono::steady_clock::now() - begin < 30s);
+  for (int i = 0; i < 20; ++i) {
+    const auto called = std::chrono::steady_clock::now();
+    REQUIRE(one.receive(1, 3ms)->deliveries.empty());
+    REQUIRE(std::chrono::steady_clock::now() - called >= 3ms);
+  }
 }
 
 TEST_CASE("in memory: a receive that finds nothing waits as long as it was told, on the clock, and until a retry is due at most") {

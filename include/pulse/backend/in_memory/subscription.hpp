@@ -56,12 +56,7 @@ class InMemorySubscription {
       (void)stream.create_group(options.group, after);
       auto& group = *stream.find_group(options.group);
       const std::uint32_t consumer = group.consumer(options.consumer);
-      std::uint64_t history_end = group.next;
-      group.for_each_pending(group.next, group.list.end(), [&](std::uint64_t position, const detail::PendingRecord& record) {  // the position was set back
-        history_end = record.owner == consumer ? position + 1 : history_end;
-        return true;
-      });
-      members_.push_back({&stream, &group, consumer, group.list.begin(), history_end, 0, RetrySchedule{state.options.max_retries}});
+      members_.push_back({&stream, &group, consumer, group.list.begin(), group.next, 0, RetrySchedule{state.options.max_retries}});
     }
     careful_ = options.count_recoveries;
     group_ = options.group;
