@@ -147,10 +147,10 @@ TEST_CASE_FIXTURE(Fixture, "field bug 8: what cannot be decoded goes to the dead
 }
 
 TEST_CASE_FIXTURE(Fixture, "what is no envelope has no track but v1, what breaks its schema counts on its own") {
-  push({{{1, 0}, "malformed v2"}, {{2, 0}, "invalid v2"}});
+  push({{{1, 0}, "malformed v2"}, {{2, 0}, "invalid v2"}, {{3, 0}, "invalid, too, v2"}});
   drain();
   CHECK(metrics.values.at("pulse_consume_total/v1/invalid") == 1);
-  CHECK(metrics.values.at("pulse_consume_total/v2/invalid") == 1);
+  CHECK(metrics.values.at("pulse_consume_total/v2/invalid") == 2);
 }
 
 TEST_CASE_FIXTURE(Fixture, "lag is now minus the envelope's time, in milliseconds") {

@@ -246,6 +246,38 @@ TEST_CASE("notices: each delivery is handled once, under the outcome that is cou
   CHECK(spans.log == "begin " + with + ";success " + with + ";duplicate " + with + ";begin what stood there before;success what stood there before;invalid ;");
 }
 
+TEST_CASE_FIXTURE(Fixture, "notices: however a delivery ends, it is told once") {
+  struct Ends {
+    std::string log;
+    void on(const notice::Handled& each) { log += to_string(each.entry) + " " + std::string(name_of(each.outcome)) + ";"; }
+  } ends;
+  pulse::Observed<pulse::NoMetrics, Ends&> told{pulse::NoMetrics{}, ends};
+  options.heartbeat = 1s;
+  options.heartbeat_thread = false;
+  pulse::Consumer<ScriptedBackend&, MapDedup&, decltype(told)&, NoteHandler&, NoteTraits> one{backend, dedup, told, handler, options, clock};
+  handler.call = [&](const Note& note, const pulse::DeliveryContext&) -> Verdict {
+    if (note.text == "throws") {
+      throw std::runtime_error("no such book");
+    }
+    if (note.text == "meanwhile") {
+      one.heartbeat();  // the loop has something to look at when this one ends
+    }
+    return note.text == "old"     ? Verdict::stale()
+           : note.text == "later" ? Verdict::retry(20ms)
+           : note.text == "never" ? Verdict::dead_letter("no")
+                                  : Verdict::ack();
+  };
+  dedup.state[pulse::EventId::from_text("leased")] = pulse::Claim::leased;
+  push({{{1, 0}, "good"}, {{2, 0}, "good"}, {{3, 0}, "leased"}, {{4, 0}, "throws"}, {{5, 0}, "later"}, {{6, 0}, "never"}, {{7, 0}, "old"}});
+  push({{{8, 0}, "malformed"}, {{9, 0}, "deadly", 9}, {{10, 0}, "meanwhile"}, {{11, 0}, "throws", 5}});
+  for (int polls = 0; polls < 4; ++polls) {
+    REQUIRE(one.poll());
+  }
+  CHECK(ends.log ==
+        "1-0 success;2-0 duplicate;3-0 retry;4-0 error;5-0 retry;6-0 dead_letter;7-0 stale;"
+        "8-0 invalid;9-0 dead_letter;10-0 success;11-0 dead_letter;");
+}
+
 TEST_CASE("notices: a provider pauses and goes on; a publisher is refused") {
   Transcript transcript;
   pulse::Observed metrics{pulse::NoMetrics{}, transcript};

@@ -3,13 +3,18 @@
 // A strategy that answers from elsewhere: what the consumer asks of it, and when.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <deque>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "../support/readable.hpp"
+#include "pulse/backend/in_memory.hpp"
 #include "pulse/consumer.hpp"
+#include "pulse/engine/remote_claims.hpp"
 #include "scripted_backend.hpp"
 #include "test_policies.hpp"
 
@@ -28,13 +33,18 @@ namespace {
 struct RemoteMap : MapDedup {
   static constexpr bool shared = true;
   std::string trace;
+  std::function<void()> while_claiming{};
   std::deque<ErrorCode> claim_errors;
   std::deque<ErrorCode> flush_errors;
 
   using MapDedup::claim;
   Status claim(std::span<const EventId> ids, std::span<Claim> claims) {
     trace += "claim " + std::to_string(ids.size()) + ";";
+    if (while_claiming) {
+      while_claiming();
+    }
     if (auto failed = take(claim_errors)) {
+      std::fill(claims.begin(), claims.end(), Claim::fresh);  // what a claim that failed leaves here means nothing
       return *failed;
     }
     for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -122,6 +132,53 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: a duplicate is acknowledged, by the pr
   CHECK(metrics.outcome(Outcome::duplicate) == 2);
 }
 
+TEST_CASE_FIXTURE(Fixture, "remote dedup: each batch goes by its own claims, however the one before it was made up") {
+  push({{{1, 0}, "malformed"}, {{2, 0}, "a"}});
+  push({{{3, 0}, "b"}, {{4, 0}, "a"}, {{5, 0}, "c"}});
+  CHECK(polls(4) == "subscribe;ack 2;dead 1 (malformed: found malformed);ack 3;ack 4;ack 5;");
+  CHECK(handled == "a;b;c;");
+}
+
+TEST_CASE_FIXTURE(Fixture, "remote dedup: events that travel as they are, without bytes, are claimed in one call, too") {
+  struct Traits : pulse::DefaultTraits {
+    using clock = pulse::ManualClock;
+  };
+  pulse::InMemoryBackend<pulse::Envelope<Note>, pulse::ManualClock> bus{{}, clock};
+  options.subscribe.streams = {"notes"};
+  pulse::Consumer<decltype(bus)&, RemoteMap&, CountingMetrics&, NoteHandler&, Traits> typed{bus, dedup, metrics, handler, options, clock};
+  REQUIRE(typed.start());
+  for (const char* id : {"a", "b", "a"}) {
+    pulse::Envelope<Note> envelope;
+    envelope.id = id;
+    envelope.payload.text = id;
+    REQUIRE(bus.publish("notes", envelope));
+  }
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(typed.poll());
+  }
+  CHECK(dedup.trace == "claim 3;");
+  CHECK(handled == "a;b;");
+  CHECK(metrics.outcome(Outcome::success) == 2);
+}
+
+TEST_CASE("remote dedup: of a claim that failed there is nothing to take and nothing to give back") {
+  RemoteMap dedup;
+  NoteCodec codec;
+  pulse::engine::RemoteClaims<RemoteMap, NoteCodec, pulse::Envelope<Note>> claims{dedup, codec};
+  const std::vector<ScriptedBackend::Delivery> batch{{{1, 0}, "a"}, {{2, 0}, "b"}};
+  const pulse::engine::StreamFacts stream;
+  dedup.claim_errors = {ErrorCode::unavailable};
+  CHECK_FALSE(claims.claim(std::span{batch}, &stream));
+  CHECK(claims.take(0) == Claim::unavailable);
+  claims.release_rest();
+  CHECK(dedup.trace == "claim 2;");
+  CHECK(claims.claim(std::span{batch}, &stream));
+  CHECK(claims.take(0) == Claim::fresh);
+  CHECK(claims.take(0) == Claim::unavailable);  // once
+  claims.release_rest();
+  CHECK(dedup.trace == "claim 2;claim 2;release;");
+}
+
 TEST_CASE_FIXTURE(Fixture, "remote dedup: while it cannot be asked nobody handles anything, and then the same batch is handled") {
   dedup.claim_errors = {ErrorCode::unavailable, ErrorCode::unavailable};
   push({{{1, 0}, "a"}, {{2, 0}, "b"}});
@@ -153,6 +210,17 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: what a stop leaves of a batch is given
   CHECK(backend.script->trace == "subscribe;ack 1;flush;");
   CHECK(dedup.trace == "claim 3;release;release;");
   CHECK(dedup.state.size() == 1);
+}
+
+// guarantee 6
+TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch that was claimed while the stop came is given back whole") {
+  dedup.while_claiming = [this] { consumer.stop(); };
+  push({{{1, 0}, "a"}, {{2, 0}, "b"}, {{3, 0}, "c"}});
+  CHECK(consumer.run());
+  CHECK(backend.script->trace == "subscribe;flush;");
+  CHECK(dedup.trace == "claim 3;release;release;release;");
+  CHECK(dedup.state.empty());
+  CHECK(handled.empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "remote dedup: while its server is away an armed host sleeps through the pauses, whatever lies on the backend's socket") {

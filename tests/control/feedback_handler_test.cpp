@@ -156,11 +156,34 @@ TEST_CASE_FIXTURE(Fixture, "feedback: a ts far ahead freezes nobody") {
   CHECK(rates.last.scale == 0.5);
 }
 
+TEST_CASE_FIXTURE(Fixture, "feedback: a ts far ahead is of the time it arrived first, however often it is delivered") {
+  CHECK(give("a", soft, start + 1e9) == Verdict::Kind::ack);
+  clock.advance(1s);
+  CHECK(give("a", soft, start + 1e9) == Verdict::Kind::ack);
+  CHECK(rates.last.ts == start);
+  CHECK(give("a", hard, start + 0.5) == Verdict::Kind::ack);  // newer than that
+  CHECK(rates.last.scale == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "feedback: a wall clock that steps back does not stop a coordinator that is ahead") {
   CHECK(give("a", hard, start + 1e9) == Verdict::Kind::ack);
   clock.set_wall(pulse::WallTime{std::chrono::seconds{1'600'000'000}});
   CHECK(give("a", ok, start + 1e9 + 1) == Verdict::Kind::ack);
   CHECK(rates.last.scale == 1);
+  CHECK(give("a", hard, start - 1) == Verdict::Kind::stale);  // nor does it make what is old new
+}
+
+TEST_CASE_FIXTURE(Fixture, "feedback: a ts of before 1970 is said as it is") {
+  CHECK(give("a", ok, -1) == Verdict::Kind::ack);
+  CHECK(rates.last.ts == -1);
+}
+
+TEST_CASE("feedback: without a word of one's own, the options are those of the documentation") {
+  const FeedbackOptions options;
+  CHECK(options.expire_after == 60s);
+  CHECK(options.expired_level == ok);
+  CHECK(options.max_skew == 5min);
+  CHECK(options.max_coordinators == 1024);
 }
 
 TEST_CASE_FIXTURE(Fixture, "feedback: what is no number is dead-lettered and changes nothing") {
@@ -183,6 +206,17 @@ TEST_CASE_FIXTURE(Fixture, "feedback: an apply that fails is made good by the re
   rates.fail = false;
   CHECK(handler.tick());
   CHECK(rates.last.scale == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "feedback: a level that was in force and whose repetition failed is applied again by a tick, once") {
+  CHECK(give("a", hard, start) == Verdict::Kind::ack);
+  rates.fail = true;
+  CHECK_THROWS(give("a", hard, start));
+  rates.fail = false;
+  CHECK(handler.tick());
+  CHECK(rates.scales == std::vector{0.0, 0.0});
+  CHECK(handler.tick());
+  CHECK(rates.scales.size() == 2);
 }
 
 TEST_CASE("feedback: disabled, it acknowledges without effect") {
@@ -210,6 +244,20 @@ TEST_CASE("feedback: the number of coordinators is bounded, the one not heard fr
   CHECK(handler.coordinators() == 2);
   CHECK(handler.level() == ok);  // b is forgotten
   CHECK(handler.handle(event("a", hard, start - 1)).kind() == Verdict::Kind::stale);
+  CHECK(handler.handle(event("c", hard, start - 1)).kind() == Verdict::Kind::stale);
+}
+
+// guarantee 9
+TEST_CASE("feedback: room for no coordinator is room for one, and who takes another's place takes nothing else of it") {
+  Recorder rates;
+  NoMetrics metrics;
+  FeedbackHandler handler{rates, metrics, pulse::FeedbackSettings{}, ManualClock{}, FeedbackOptions{.max_coordinators = 0}};
+  CHECK(handler.handle(event("a", hard, start + 1e9 + 5)).kind() == Verdict::Kind::ack);
+  CHECK(handler.handle(event("b", ok, start)).kind() == Verdict::Kind::ack);
+  CHECK(handler.coordinators() == 1);
+  CHECK(rates.last.scale == 1);
+  CHECK(handler.handle(event("b", hard, start + 1e9)).kind() == Verdict::Kind::ack);  // less far ahead than a was
+  CHECK(rates.last.scale == 0);
 }
 
 TEST_CASE("feedback: gauges say scale, level and queue depth; adjustments are announced on change only") {
@@ -233,6 +281,17 @@ TEST_CASE("feedback: gauges say scale, level and queue depth; adjustments are an
   fail = false;
   (void)handler.handle(event("a", hard, start + 2));
   CHECK(announced == std::vector{0.5, 0.0});
+}
+
+TEST_CASE("feedback: the first adjustment is announced, even that all is well") {
+  Recorder rates;
+  NoMetrics metrics;
+  std::vector<double> announced;
+  const auto announce = [&](const pulse::RateAdjustment& adjustment) { announced.push_back(adjustment.scale); };
+  FeedbackHandler<Recorder, NoMetrics, ManualClock, FeedbackEvent, decltype(announce)> handler{rates, metrics, {}, ManualClock{}, {}, announce};
+  (void)handler.handle(event("a", ok, start));
+  (void)handler.handle(event("a", ok, start + 1));
+  CHECK(announced == std::vector{1.0});
 }
 
 TEST_CASE("feedback: both tracks, text owned or viewed") {
@@ -262,6 +321,20 @@ TEST_CASE("bus: everyone is called, one that throws stops nobody, who left is no
   report = bus.publish(event("d", ok, start));
   CHECK(calls == "abcd");
   CHECK(bus.subscribers() == 1);
+}
+
+TEST_CASE("bus: whose subscription ends while an event is handed out is not called any more") {
+  pulse::FeedbackBus bus;
+  std::string calls;
+  pulse::FeedbackBus::Subscription second;
+  const auto first = bus.subscribe([&](const FeedbackEvent&) {
+    calls += '1';
+    second.reset();
+  });
+  second = bus.subscribe([&](const FeedbackEvent&) { calls += '2'; });
+  const auto third = bus.subscribe([&](const FeedbackEvent&) { calls += '3'; });
+  CHECK(bus.publish({}).delivered == 2);
+  CHECK(calls == "13");
 }
 
 TEST_CASE("bus: a callback ends its own subscription; a subscription outlives its bus") {

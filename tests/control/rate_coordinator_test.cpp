@@ -2,7 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <limits>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -56,6 +59,17 @@ struct Fixture {
     }
   }
 };
+
+/// A clock on which it is at once as late as somebody wants to wait for; keeps how long each wait was to be.
+struct LeapingClock : ManualClock {
+  std::shared_ptr<std::vector<std::chrono::nanoseconds>> waits = std::make_shared<std::vector<std::chrono::nanoseconds>>();
+
+  void wait_until(std::condition_variable&, std::unique_lock<std::mutex>&, pulse::SteadyTime deadline) const {
+    waits->push_back(deadline - steady());
+    ManualClock{*this}.advance(waits->back());
+  }
+};
+static_assert(pulse::Clock<LeapingClock>);
 
 }  // namespace
 
@@ -138,6 +152,41 @@ TEST_CASE_FIXTURE(Fixture, "rate: time at scale 0 fills no bucket") {
   clock.advance(1h);
   REQUIRE(rates.set_budget_scale("p", 1));
   CHECK(drain() == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "rate: a change of scale keeps what the bucket was filled with before it") {
+  add({.capacity = 10, .refill_rate = 100});
+  CHECK(drain() == 10);
+  clock.advance(50ms);
+  REQUIRE(rates.set_budget_scale("p", 0.5));
+  CHECK(rates.provider_state("p")->tokens == 5);
+  clock.advance(50ms);
+  CHECK(drain() == 7);
+}
+
+TEST_CASE_FIXTURE(Fixture, "rate: without a word of how many, it is one token") {
+  add({.capacity = 10});
+  CHECK(rates.try_acquire("p"));
+  CHECK(rates.provider_state("p")->tokens == 9);
+  CHECK(rates.acquire("p"));
+  CHECK(rates.provider_state("p")->tokens == 8);
+}
+
+TEST_CASE("rate: a scale of the global pressure that is out of range is refused, and nothing changes") {
+  pulse::FeedbackSettings pressure;
+  pressure.scale_ok = 1.5;
+  pressure.scale_soft = -0.5;
+  pressure.scale_hard = 0.25;
+  RateCoordinator<ManualClock> rates{ManualClock{}, pressure};
+  REQUIRE(rates.register_provider("p", {}));
+  REQUIRE(rates.set_global_pressure(hard));
+  for (const auto level : {ok, soft, static_cast<pulse::BackpressureLevel>(3)}) {
+    CAPTURE(static_cast<int>(level));
+    const auto refused = rates.set_global_pressure(level);
+    REQUIRE(!refused);
+    CHECK(refused.error().code == ErrorCode::config);
+  }
+  CHECK(rates.provider_state("p")->scale == 0.25);
 }
 
 TEST_CASE_FIXTURE(Fixture, "rate: the global pressure holds everyone, later ones too, and the smaller scale counts") {
@@ -237,6 +286,7 @@ TEST_CASE_FIXTURE(Fixture, "rate: what is out of range is refused and named") {
   CHECK(!rates.try_acquire("p"));
   add({.capacity = 2});
   CHECK(!rates.register_provider("p", {}));
+  CHECK(rates.register_provider("Interactive Brokers", {}));
   for (const double bad : {nan, -0.1, 1.1, inf}) {
     CHECK(!rates.set_budget_scale("p", bad));
     CHECK_THROWS_AS(rates.apply({"p", bad, ok, 1}), std::invalid_argument);
@@ -277,6 +327,14 @@ TEST_CASE("rate: without a word of one's own, the options are those of the docum
   CHECK(options.cooldown == 1s);
   CHECK(options.breaker_threshold == 0);
   CHECK(options.breaker_timeout == 30s);
+  const pulse::ProviderState state;
+  CHECK(state.scale == 1);
+  CHECK(state.budget_scale == 1);
+  CHECK(state.pressure_scale == 1);
+  CHECK(state.tokens == 0);
+  CHECK(state.failures == 0);
+  CHECK(state.cooldown_left == 0ns);
+  CHECK(state.waiting == 0);
 }
 
 TEST_CASE_FIXTURE(Fixture, "rate: a provider's state says all of it") {
@@ -378,6 +436,107 @@ TEST_CASE("acquire: with the system's clock a rising scale wakes who waits") {
   }
   rates.apply({"p", 1.0, ok, 2});
   waits.join();  // hangs for an hour if nobody notifies
+}
+
+TEST_CASE("acquire: with the system's clock a stop and a global pressure that goes wake who waits") {
+  RateCoordinator rates;
+  REQUIRE(rates.register_provider("p", {.capacity = 1, .refill_rate = 1e6}));
+  REQUIRE(rates.set_global_pressure(hard));
+  const auto until_one_waits = [&] {
+    while (rates.provider_state("p")->waiting == 0) {
+      std::this_thread::yield();
+    }
+    std::this_thread::sleep_for(1ms);  // it sleeps by now, most of the time
+  };
+  pulse::StopSource stop;
+  std::thread stopped{[&] { CHECK(rates.acquire("p", 1, pulse::SteadyTime::max(), stop.token()).error().code == ErrorCode::stopped); }};
+  until_one_waits();
+  stop.request_stop();
+  stopped.join();
+  std::thread waits{[&] { CHECK(rates.acquire("p")); }};
+  until_one_waits();
+  REQUIRE(rates.set_global_pressure(ok));
+  waits.join();
+}
+
+TEST_CASE("acquire: with the system's clock whoever is next is woken by the one before") {
+  RateCoordinator rates;
+  REQUIRE(rates.register_provider("p", {.capacity = 2, .refill_rate = 50}));
+  REQUIRE(rates.try_acquire("p", 2));
+  rates.apply({"p", 0.0, hard, 1});
+  std::vector<std::thread> waits;
+  for (std::size_t i = 0; i < 2; ++i) {
+    waits.emplace_back([&] { CHECK(rates.acquire("p", 2)); });
+    while (rates.provider_state("p")->waiting != i + 1) {
+      std::this_thread::yield();
+    }
+  }
+  rates.apply({"p", 1.0, ok, 2});  // the first has to wait for 40 ms more; the second looks once, and is not heard of again until it is its turn
+  for (auto& thread : waits) {
+    thread.join();
+  }
+}
+
+TEST_CASE("acquire: who waits sleeps until there may be tokens, or until the deadline") {
+  LeapingClock clock;
+  RateCoordinator<LeapingClock> rates{clock};
+  REQUIRE(rates.register_provider("p", {.capacity = 1, .refill_rate = 10, .cooldown = 5s}));
+  using Waits = std::vector<std::chrono::nanoseconds>;
+  const auto take_waits = [&] { return std::exchange(*clock.waits, {}); };
+  CHECK(rates.acquire("p"));
+  CHECK(take_waits().empty());
+  CHECK(rates.acquire("p"));
+  CHECK(take_waits() == Waits{100ms});
+  CHECK(rates.acquire("p", 1, clock.steady() + 30ms).error().code == ErrorCode::capacity);
+  CHECK(take_waits() == Waits{30ms});
+  REQUIRE(rates.trigger_cooldown("p"));
+  CHECK(rates.acquire("p"));
+  CHECK(take_waits() == Waits{5s});
+}
+
+TEST_CASE("acquire: a stop that cannot call is looked for every 50 ms") {
+  LeapingClock clock;
+  RateCoordinator<LeapingClock> rates{clock};
+  REQUIRE(rates.register_provider("p", {}));
+  REQUIRE(rates.set_budget_scale("p", 0));
+  struct Third {
+    int* asked;
+    bool stop_requested() const { return ++*asked == 3; }
+  };
+  int asked = 0;
+  CHECK(rates.acquire("p", 1, pulse::SteadyTime::max(), Third{&asked}).error().code == ErrorCode::stopped);
+  CHECK(*clock.waits == std::vector<std::chrono::nanoseconds>{50ms, 50ms});
+}
+
+TEST_CASE_FIXTURE(Fixture, "acquire: who came first is served first, whatever each of them wants") {
+  add({.capacity = 3, .refill_rate = 1});
+  REQUIRE(take(3));
+  std::mutex mutex;
+  std::vector<std::uint32_t> served;
+  std::atomic<std::size_t> through{0};
+  std::vector<std::thread> waits;
+  for (const std::uint32_t n : {3U, 2U, 1U}) {
+    waits.emplace_back([&, n] {
+      CHECK(rates.acquire("p", n));
+      const std::lock_guard lock{mutex};
+      served.push_back(n);
+      ++through;
+    });
+    until_waiting(waits.size());
+  }
+  clock.advance(2s);  // enough for the others, were it their turn
+  std::size_t count = 0;
+  for (const auto more : {1s, 2s, 1s}) {  // each time what one of them waits for, so that there is one order of them
+    clock.advance(more);
+    ++count;
+    while (through.load() != count) {
+      std::this_thread::yield();
+    }
+  }
+  for (auto& thread : waits) {
+    thread.join();
+  }
+  CHECK(served == std::vector<std::uint32_t>{3, 2, 1});
 }
 
 TEST_CASE_FIXTURE(Fixture, "acquire: many at once get what the law allows, and a large request is not starved by small ones") {

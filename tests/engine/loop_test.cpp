@@ -81,6 +81,12 @@ TEST_CASE("a read that may not wait lets a host that waits by itself sleep until
   CHECK(asleep.wait >= 4s);
   CHECK(asleep.wait <= 6s);
   CHECK(host.loop.next(host.now).wait == 0ms);
+
+  options.wait = 1ms;  // one that may wait, however short, does
+  Host brief{options};
+  brief.step();
+  brief.loop.claimed(0, false, brief.now);
+  CHECK(brief.loop.peek(brief.now).wait == 1ms);
 }
 
 TEST_CASE("field bug 4: claiming and reading take turns while abandoned entries last") {

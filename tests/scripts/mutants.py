@@ -97,7 +97,7 @@ class Finder:
 
     def walk(self, node, parent=None):
         kind = node.get("kind")
-        if kind in COMPILE_TIME or node.get("constexpr") and kind == "VarDecl" or node.get("isImplicit"):
+        if kind in COMPILE_TIME or node.get("constexpr") and kind in ("VarDecl", "VarTemplatePartialSpecializationDecl") or node.get("isImplicit"):
             return
         place = node.get("range", {})
         begin, end = place.get("begin", {}), place.get("end", {})

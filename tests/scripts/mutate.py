@@ -28,7 +28,7 @@ COMPILER = "clang++-19"
 DEFAULT = ["engine/*", "dedup/*", "control/*", "backend/in_memory*"]
 # Where the tests of a family are, if not in the folder of its name; "sim": the simulation runs it as well.
 TESTS = {"engine": ["engine", "consumer", "redis/dedup_test.cpp", "sim"], "dedup": ["dedup", "consumer", "redis/dedup_test.cpp", "sim"],
-         "control": ["control", "runtime", "sim"],
+         "control": ["control", "runtime", "consumer/notices_test.cpp", "sim"],
          "backend": ["backend", "differential", "redis", "testing"], "redis": ["redis_client", "redis"], "consumer": ["consumer", "runtime", "sim"],
          "codec": ["codec", "consumer"], "core": ["core", "codec", "consumer", "control", "runtime", "redis_client"], "publisher": ["runtime"],
          "detail": ["core", "dedup", "runtime"], "metrics": ["metrics", "consumer"]}

@@ -66,8 +66,6 @@ class BasicFeedbackBus {
       }
       const auto state = std::move(state_);
       const auto subscriber = std::move(subscriber_);
-      state_.reset();
-      subscriber_.reset();
       {
         const std::lock_guard lock{subscriber->mutex};
         subscriber->active = false;

@@ -104,7 +104,7 @@ class FeedbackHandler {
       }
     }
     if (known != nullptr && ts < known->ts) {
-      if (!ahead || (known->has_ahead && event.ts <= known->ahead)) {
+      if (!ahead) {
         return Verdict::stale();
       }
       ts = known->ts;  // the wall clock stepped back: what arrives later is still newer
@@ -177,7 +177,7 @@ class FeedbackHandler {
 
   Coordinator& admit(std::string_view id) {
     if (coordinators_.size() < options_.max_coordinators) {
-      return coordinators_.emplace_back(Coordinator{std::string(id), 0, 0, 0, {}, {}, false, false});
+      return coordinators_.emplace_back(Coordinator{.id = std::string(id)});
     }
     Coordinator& oldest =
         *std::min_element(coordinators_.begin(), coordinators_.end(), [](const Coordinator& a, const Coordinator& b) { return a.heard < b.heard; });

@@ -28,7 +28,7 @@ struct ExponentialBackoff {
   static constexpr std::int64_t bounded(std::chrono::milliseconds base, std::chrono::milliseconds cap, std::uint64_t n) noexcept {
     std::int64_t value = std::max<std::int64_t>(base.count(), 1);
     for (std::uint64_t i = 1; i < n && value < cap.count(); ++i) {
-      value *= 2;
+      value = value > cap.count() / 2 ? cap.count() : value * 2;
     }
     return std::max<std::int64_t>(std::min<std::int64_t>(value, cap.count()), 1);
   }
