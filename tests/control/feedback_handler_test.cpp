@@ -170,6 +170,7 @@ TEST_CASE_FIXTURE(Fixture, "feedback: a wall clock that steps back does not stop
   clock.set_wall(pulse::WallTime{std::chrono::seconds{1'600'000'000}});
   CHECK(give("a", ok, start + 1e9 + 1) == Verdict::Kind::ack);
   CHECK(rates.last.scale == 1);
+  clock.set_wall(pulse::WallTime{std::chrono::seconds{1'700'000'000}});
   CHECK(give("a", hard, start - 1) == Verdict::Kind::stale);  // nor does it make what is old new
 }
 
