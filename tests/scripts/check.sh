@@ -68,14 +68,32 @@ fuzz() { # a case each
   return "$code"
 }
 
-step test 'as README.md says: ./dev test' ./dev test
+as_readme() { # from nothing, so that the log of the compiler is whole
+  rm -rf .build/test
+  ./dev test
+}
+
+tested_by_gcc12() {
+  case $parts in '  ' | *' test '*) ;; *) return 1 ;; esac
+  c++ --version | grep -q 'Free Software Foundation' && [ "$(c++ -dumpversion)" = 12 ]
+}
+
+warnings_of_gcc() { # where `c++` is g++ 12, ./dev test has just built and run it all
+  if tested_by_gcc12; then
+    [ -s .build/test/compile.log ] && ! grep -B2 -A6 'warning:' .build/test/compile.log
+  else
+    # shellcheck disable=SC2086
+    variant gcc g++-12 -Dwerror=true $EVERYTHING
+  fi
+}
+
+step test 'as README.md says: ./dev test' as_readme
 # Here everything is installed: what is optional elsewhere must be found, or a part that fell away would go unnoticed.
 EVERYTHING='-Dredis=enabled -Dhiredis=enabled -Dfmt=enabled -Dhttp=enabled -Dprometheus_cpp=enabled -Dspdlog=enabled'
-# shellcheck disable=SC2086
-step gcc 'g++ 12, warnings are errors' variant gcc g++-12 -Dwerror=true $EVERYTHING
+step gcc 'g++ 12, warnings are errors' warnings_of_gcc
 # shellcheck disable=SC2086
 step clang 'clang 19, warnings are errors' variant clang clang++-19 -Dwerror=true $EVERYTHING
-step asan 'address and undefined behaviour sanitizers' variant asan clang++-19 -Db_sanitize=address,undefined -Db_lundef=false -- --suite unit
+step asan 'address and undefined behaviour sanitizers' variant asan clang++-19 -Db_sanitize=address,undefined -Db_lundef=false -Dexamples=false -- --suite unit
 step sim 'simulation: 400,000 schedules' ./dev sim --schedules 400000
 step asan 'simulation: 100,000 other schedules under the same sanitizers' env ASAN_OPTIONS=detect_stack_use_after_return=0 .build/asan/tests/sim/pulse-sim --from 1000001 --schedules 100000
 # Where there are threads; the programs that count allocations replace operator new, which this sanitizer does itself.
