@@ -20,6 +20,7 @@
 #include <pulse/dedup/redis_dedup.hpp>
 #include <pulse/dedup/sharded.hpp>
 #include <pulse/dedup/tiered.hpp>
+#include <pulse/ext/http_endpoint.hpp>
 #include <pulse/pulse.hpp>
 #include <pulse/redis.hpp>
 
@@ -249,10 +250,10 @@ void operating() {
 }
 
 /// Ports are taken as they come: the page has the usual one.
-std::string usual_port(std::string message, int port) {
-  const std::string own = ':' + std::to_string(port);
+std::string usual_port(std::string message, int port, const std::string& before = ":", const std::string& usual = "6379") {
+  const std::string own = before + std::to_string(port);
   if (const auto at = message.find(own); at != std::string::npos) {
-    message.replace(at, own.size(), ":6379");
+    message.replace(at, own.size(), before + usual);
   }
   return message;
 }
@@ -295,11 +296,34 @@ void redis() {
   subscribe("it accepts and says nothing", at(silent.port()), silent.port(), hasty);
 }
 
+void endpoint() {
+  section = "The endpoint of metrics and health";
+  const auto start = [](const std::string& what, const pulse::HttpOptions& options) {
+    pulse::HttpEndpoint refused{options};
+    const pulse::Status started = refused.start();
+    if (started) {
+      throw std::logic_error(what + " did not fail");
+    }
+    say(what, {started.error().code, usual_port(started.error().message, options.port, "port ", "9464")});
+  };
+  start("`.address = \"localhost\"`", {.address = "localhost"});
+  start("`.connections = 0`", {.connections = 0});
+  start("`.timeout = 0ms`", {.timeout = 0ms});
+  start("`.request_bytes = 64`", {.request_bytes = 64});
+  start("an address that is not this machine's", {.address = "192.0.2.1"});
+  pulse::HttpEndpoint first{{.port = 0}};
+  if (const pulse::Status started = first.start(); !started) {
+    throw std::logic_error(started.error().message);
+  }
+  start("somebody listens on the port already", {.port = first.port()});
+  say("`start()` a second time", first.start());
+}
+
 }  // namespace
 
 int main() {
   try {
-    for (const auto call : {environment, consumer, runtime, strategies, journal, rates, dead_letters, operating, redis}) {
+    for (const auto call : {environment, consumer, runtime, strategies, journal, rates, dead_letters, operating, redis, endpoint}) {
       call();
     }
   } catch (const std::exception& exception) {

@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "pulse/core/error.hpp"
+#include "pulse/core/printable.hpp"
 
 namespace pulse::inline v0_1 {
 
@@ -86,7 +87,7 @@ class HttpServer {
     };
     const auto address = asio::ip::make_address(options_.address, error);
     if (error) {
-      return Error{ErrorCode::config, "HttpOptions.address is \"" + options_.address + "\": allowed is a numeric address, as 127.0.0.1 or ::1"};
+      return Error{ErrorCode::config, "HttpOptions.address is " + shown(options_.address) + ": allowed is a numeric address, as 127.0.0.1 or ::1"};
     }
     const asio::ip::tcp::endpoint where{address, options_.port};
     (void)acceptor_.open(where.protocol(), error);
