@@ -89,12 +89,16 @@ else:
 alerts = {}
 for block in (folder / "alerts.yml").read_text().split("- alert: ")[1:]:
     name = block.split("\n")[0]
-    alerts[name] = {key: value.replace("''", "'") for key, value in re.findall(r"(expr|runbook|severity|summary|description): '?(.*?)'?$", block, re.M)}
+    alerts[name] = {key: value.replace("''", "'") for key, value in re.findall(r"(expr|runbook_url|severity|summary|description): '?(.*?)'?$", block, re.M)}
 report("alerts ask for what is exposed", [f"{alert}: {n}" for alert, rule in alerts.items() for n in names(rule["expr"], known)])
 sections = {re.sub(r"[^\w]", "", heading).lower() for heading in re.findall(r"^## (.*)$", (root / "docs/how-to/runbooks.md").read_text(), re.M)}
 report("each alert has its section in the runbooks, and each section its alert",
-       [f"{alert}: {rule.get('runbook')}" for alert, rule in alerts.items() if rule.get("runbook") != f"docs/how-to/runbooks.md#{alert.lower()}" or alert.lower() not in sections] +
+       [f"{alert}: {rule.get('runbook_url')}" for alert, rule in alerts.items() if rule.get("runbook_url") != f"docs/how-to/runbooks.md#{alert.lower()}" or alert.lower() not in sections] +
        [f"no alert: {section}" for section in sorted(sections - {alert.lower() for alert in alerts})])
+command = re.search(r"^    (sed .*) > alerts.here.yml$", (root / "docs/how-to/watch-in-production.md").read_text(), re.M)[1]
+fitted = subprocess.run(command, shell=True, cwd=folder, text=True, capture_output=True, check=True).stdout
+report("the command that the page has puts an address before each of them",
+       [alert for alert in alerts if f"'https://git.example.org/pulse/blob/main/docs/how-to/runbooks.md#{alert.lower()}'" not in fitted])
 tests = (folder / "alerts_test.yml").read_text()
 report("each alert is tested firing and silent", [f"{alert} {how}" for alert in alerts for how in ("fires", "is silent") if f"- name: {alert} {how}\n" not in tests])
 
