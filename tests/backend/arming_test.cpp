@@ -88,6 +88,18 @@ TEST_CASE("in memory: an armed subscription is told of what a receive would find
   CHECK(one.receive(10, 0ms)->deliveries.front().delivery_count() == 2);
 }
 
+TEST_CASE("in memory: a group that begins beyond the end of its stream does not keep its host awake") {
+  pulse::ManualClock clock;
+  Bytes bus{{}, clock};
+  pulse::SubscribeOptions wanted = member("one");
+  wanted.start.after = {9'000'000'000'000, 0};
+  auto one = *bus.subscribe(wanted);
+  pulse::Readiness ready;
+  (void)bus.publish("s", "before where it begins");
+  CHECK(*one.arm(10, 500ms, ready) == 500ms);
+  CHECK(one.receive(10, 0ms)->deliveries.empty());
+}
+
 TEST_CASE("in memory: what comes back from the dead letters, and a wake, ring") {
   Bytes bus;
   auto one = *bus.subscribe(member("one"));

@@ -104,6 +104,25 @@ TEST_CASE("socket client: a host that lets nobody in is left at the deadline, or
   CHECK(client.descriptor() == -1);
 }
 
+TEST_CASE("of a name's addresses, one that swallows what is sent to it does not keep us from the next") {
+  const FullPort dead;
+  ScriptedServer server;
+  sockaddr_in there[2] = {pulse_test::loopback(dead.number), pulse_test::loopback(server.port())};
+  addrinfo addresses[2]{};
+  for (std::size_t i = 0; i < 2; ++i) {
+    addresses[i].ai_family = AF_INET;
+    addresses[i].ai_addr = reinterpret_cast<sockaddr*>(&there[i]);
+    addresses[i].ai_addrlen = sizeof there[i];
+  }
+  addresses[0].ai_next = &addresses[1];
+  pulse::detail::PipeWaker waker;
+  pulse::detail::Socket socket;
+  CHECK(pulse::detail::dial_first(socket, addresses, pulse_test::within(400ms), waker) == 0);
+  CHECK(socket);
+  addresses[1].ai_addr = addresses[0].ai_addr;
+  CHECK(pulse::detail::dial_first(socket, addresses, pulse_test::within(100ms), waker) == ETIMEDOUT);
+}
+
 TEST_CASE("socket client: a path that no Unix socket can have is a mistake of the configuration, and no server that is away") {
   RedisUrl url;  // made by hand: RedisUrl::parse refuses it
   url.path = '/' + std::string(200, 'x');

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -95,6 +96,21 @@ inline int dial(Socket& socket, int family, const sockaddr* address, socklen_t s
   return failure;
 }
 
+/// Tries the addresses of one name in turn. Each has an even share of the time that is left: one that swallows what is sent to it, as an address of
+/// a network that is not there does, must not keep us from the next. Returns 0, or the error number of the last.
+inline int dial_first(Socket& socket, const addrinfo* addresses, SteadyTime deadline, PipeWaker& waker) {
+  std::chrono::nanoseconds::rep left = 0;
+  for (const addrinfo* one = addresses; one != nullptr; one = one->ai_next) {
+    ++left;
+  }
+  int failure = EHOSTUNREACH;
+  for (const addrinfo* one = addresses; one != nullptr && failure != 0 && failure != ECANCELED; one = one->ai_next, --left) {
+    const SteadyTime now{std::chrono::steady_clock::now()};
+    failure = dial(socket, one->ai_family, one->ai_addr, one->ai_addrlen, now + (deadline - now) / left, waker);
+  }
+  return failure;
+}
+
 /// Connects to the server of `url`, by TCP or a Unix socket, without waiting beyond `deadline` or an interrupt; the system's look-up
 /// of a host name alone is not bounded by either. Errors: unavailable.
 inline Result<Socket> dial(const RedisUrl& url, SteadyTime deadline, PipeWaker& waker) {
@@ -116,12 +132,7 @@ inline Result<Socket> dial(const RedisUrl& url, SteadyTime deadline, PipeWaker& 
       return unreachable(url, ::gai_strerror(code));
     }
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses{found, &::freeaddrinfo};
-    for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
-      failure = dial(socket, one->ai_family, one->ai_addr, one->ai_addrlen, deadline, waker);
-      if (failure == 0 || failure == ECANCELED) {
-        break;
-      }
-    }
+    failure = dial_first(socket, found, deadline, waker);
   }
   if (failure != 0) {
     return unreachable(url, failure == ECANCELED ? "interrupted" : system_error_text(failure));

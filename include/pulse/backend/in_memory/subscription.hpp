@@ -107,7 +107,7 @@ class InMemorySubscription {
     const SteadyTime now = state_->clock.steady();
     SteadyTime until = now + wait;
     for (const Member& member : members_) {
-      if (member.history < member.history_end || member.group->next < member.stream->end()) {
+      if (member.history < member.history_end || member.stream->has_new(*member.group)) {
         return std::chrono::milliseconds{0};
       }
       until = member.retries.next(until);
