@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <thread>
 
 #include "pulse/core/error.hpp"
@@ -68,7 +69,7 @@ TEST_CASE("a lease that is lost is known as lost, and forgotten with the batch")
   FakeSubscription subscription;
   subscription.loses = 2;
   std::atomic<bool> attention{false};
-  Keeper keeper{10s, 8, clock, attention};
+  Keeper keeper{10s, 4, clock, attention};  // full with the batch: a flag too far is out of bounds
   keeper.start();
   CHECK_FALSE(keeper.any_lost());
   keeper.open(subscription, 4);
@@ -99,11 +100,19 @@ TEST_CASE("nothing is extended after close") {
 }
 
 TEST_CASE("without an interval there is no thread and no beat") {
-  pulse::ManualClock clock;
+  struct CountingClock : pulse::ManualClock {
+    std::shared_ptr<std::atomic<int>> asked = std::make_shared<std::atomic<int>>(0);
+    pulse::SteadyTime steady() const {
+      ++*asked;
+      return ManualClock::steady();
+    }
+  } clock;
   FakeSubscription subscription;
   std::atomic<bool> attention{false};
-  Keeper keeper{0ms, 8, clock, attention};
+  pulse::engine::LeaseKeeper<FakeSubscription, CountingClock> keeper{0ms, 8, clock, attention};
   keeper.start();
+  std::this_thread::sleep_for(20ms);  // a thread would have looked at the clock by now
+  CHECK(*clock.asked == 0);
   keeper.open(subscription, 4);
   clock.advance(100s);
   keeper.beat();
