@@ -36,4 +36,9 @@ class Consumer : public detail::consumer_base<Backend, Dedup, Metrics, Controlle
 template <class B, class D, class M, class C, class... Rest>
 Consumer(B&&, D&&, M&&, C&&, Rest&&...) -> Consumer<B, D, M, C>;
 
+/// Fewer arguments than policies: one error says so.
+template <class... A>
+  requires(sizeof...(A) < 4)
+Consumer(A&&...) -> Consumer<detail::MissingPolicy, detail::MissingPolicy, detail::MissingPolicy, detail::MissingPolicy>;
+
 }  // namespace pulse::inline v0_1

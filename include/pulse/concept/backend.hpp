@@ -154,7 +154,7 @@ concept DeadLetterStore = Backend<B> && requires(B& backend, std::string_view st
   { backend.purge(stream, id) } -> std::same_as<Status>;
 };
 
-/// Asserts each requirement of Backend on its own, with its message.
+/// Asserts each requirement of Backend on its own, with its message; last the whole, so that no requirement is missed in silence.
 template <class B>
 constexpr bool assert_backend() {
   static_assert(requirement::BackendTypes<B>,
@@ -192,6 +192,16 @@ constexpr bool assert_backend() {
                   "docs/reference/backend.md");
     static_assert(requirement::SubscriptionState<S>,
                   "pulse: the Backend's subscription has no `pulse::Result<pulse::GroupState> state(std::size_t)`: add it. See "
+                  "docs/reference/backend.md");
+    static_assert(std::move_constructible<S>,
+                  "pulse: the Backend's subscription cannot be moved (a std::atomic or std::mutex member forbids it), and subscribe hands it out by "
+                  "value: add a move constructor, or hold such members by a std::unique_ptr. See docs/reference/backend.md");
+    constexpr bool named = requirement::BackendSubscribe<B> && requirement::BackendPublish<B> && requirement::BackendHealth<B> &&
+                           requirement::DeliveryBasics<typename S::delivery_type> && requirement::SubscriptionReceive<S> && requirement::SubscriptionClaim<S> &&
+                           requirement::SubscriptionSettle<S> && requirement::SubscriptionFlush<S> && requirement::SubscriptionExtend<S> &&
+                           requirement::SubscriptionWake<S> && requirement::SubscriptionState<S> && std::move_constructible<S>;
+    static_assert(Backend<B> || !named,
+                  "pulse: the Backend misses a requirement of pulse::Backend that has no message of its own: assert that concept to see which. See "
                   "docs/reference/backend.md");
     return Backend<B>;
   } else {

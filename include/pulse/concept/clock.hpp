@@ -47,6 +47,13 @@ constexpr bool assert_clock() {
   static_assert(requirement::ClockWait<C>,
                 "pulse: the Clock has no `wait_until(std::condition_variable&, std::unique_lock<std::mutex>&, SteadyTime) const`: add it, or use "
                 "pulse::SystemClock. See docs/reference/clock.md");
+  static_assert(std::copy_constructible<C>,
+                "pulse: the Clock cannot be copied (a std::atomic or std::mutex member forbids it), and whatever keeps time has a copy of it: hold what the "
+                "copies share by a std::shared_ptr. See docs/reference/clock.md");
+  constexpr bool named = requirement::ClockWall<C> && requirement::ClockSteady<C> && requirement::ClockWait<C> && std::copy_constructible<C>;
+  static_assert(Clock<C> || !named,
+                "pulse: the Clock misses a requirement of pulse::Clock that has no message of its own: assert that concept to see which. See "
+                "docs/reference/clock.md");
   return Clock<C>;
 }
 

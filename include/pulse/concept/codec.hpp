@@ -67,6 +67,9 @@ constexpr bool assert_codec() {
   static_assert(requirement::CodecEncode<C, Env>,
                 "pulse: the codec cannot encode this event: it has no `void encode(const Envelope&, std::string&)` for it; is the event described "
                 "(pulse::Describe<Event>)? See docs/reference/codec.md");
+  static_assert(Codec<C, Env> || !(requirement::CodecDecode<C, Env> && requirement::CodecEncode<C, Env>),
+                "pulse: the codec misses a requirement of pulse::Codec that has no message of its own: assert that concept to see which. See "
+                "docs/reference/codec.md");
   return Codec<C, Env>;
 }
 

@@ -64,6 +64,9 @@ constexpr bool assert_controller() {
                 "pulse: the Controller has neither `apply(const pulse::RateAdjustment&)` nor `using events = pulse::Events<...>` with handle(event, "
                 "context): add one of the two, or use pulse::handlers(pulse::on<Event>(f)). See docs/reference/controller.md");
   if constexpr (!RateController<C> && requirement::NamesEvents<C>) {
+    static_assert(Controller<C> || !requirement::handles_all<C, typename C::events>,
+                  "pulse: the Controller misses a requirement of pulse::Controller that has no message of its own: assert that concept to see which. See "
+                  "docs/reference/controller.md");
     static_assert(requirement::handles_all<C, typename C::events>,
                   "pulse: the Controller names an event in `events` for which it has no `handle(const Event&, const pulse::DeliveryContext&)` that "
                   "returns void or pulse::Verdict: add it. See docs/reference/controller.md");

@@ -147,6 +147,10 @@ constexpr bool assert_dedup() {
     static_assert(D::exact || LossAllowed<D>,
                   "pulse: this Dedup policy may take a new event for a duplicate and so lose it: put an exact strategy behind it (pulse::Tiered), "
                   "or consent with pulse::AllowLoss<...>. See docs/reference/dedup.md");
+    constexpr bool named = requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D>;
+    static_assert(Dedup<D> || !named,
+                  "pulse: the Dedup policy misses a requirement of pulse::Dedup that has no message of its own: assert that concept to see which. See "
+                  "docs/reference/dedup.md");
     return Dedup<D> && (D::exact || LossAllowed<D>);
   } else {
     return false;

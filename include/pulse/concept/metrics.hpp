@@ -61,6 +61,11 @@ constexpr bool assert_metrics() {
                 "pulse: the Metrics policy has no `set(family, value, labels...)` for gauges: add it. See docs/reference/metrics.md");
   static_assert(requirement::MetricsObserve<M>,
                 "pulse: the Metrics policy has no `observe(family, duration, labels...)` for histograms: add it. See docs/reference/metrics.md");
+  constexpr bool named = requirement::MetricsEnabled<M> && requirement::MetricsSlot<M> && requirement::MetricsAdd<M> && requirement::MetricsSet<M> &&
+                         requirement::MetricsObserve<M>;
+  static_assert(Metrics<M> || !named,
+                "pulse: the Metrics policy misses a requirement of pulse::Metrics that has no message of its own: assert that concept to see which. See "
+                "docs/reference/metrics.md");
   return Metrics<M>;
 }
 

@@ -86,6 +86,12 @@ constexpr bool assert_redis_client() {
   static_assert(requirement::RedisClientInterrupt<C>,
                 "pulse: the RedisClient has no `void interrupt()`: add it, or stopping waits for a read to time out. See docs/reference/redis-client.md");
   static_assert(requirement::RedisClientClose<C>, "pulse: the RedisClient has no `void close()`: add it. See docs/reference/redis-client.md");
+  constexpr bool named = requirement::RedisClientMade<C> && requirement::RedisClientConnect<C> && requirement::RedisClientAppend<C> &&
+                         requirement::RedisClientFlush<C> && requirement::RedisClientRead<C> && requirement::RedisClientRelease<C> &&
+                         requirement::RedisClientInterrupt<C> && requirement::RedisClientClose<C>;
+  static_assert(RedisClient<C> || !named,
+                "pulse: the RedisClient misses a requirement of pulse::RedisClient that has no message of its own: assert that concept to see which. See "
+                "docs/reference/redis-client.md");
   return RedisClient<C>;
 }
 

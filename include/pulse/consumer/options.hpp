@@ -84,18 +84,40 @@ concept composable = Backend<std::remove_reference_t<B>> && Dedup<std::remove_re
                      Controller<std::remove_reference_t<C>> && Clock<typename T::clock> && RetryPolicy<typename T::retry>;
 
 namespace detail {
-/// Asserts every requirement of every policy, each with its own message.
+/// Whether a policy is none of its own family but of another: in the wrong place.
+template <class B, class D, class M, class C>
+inline constexpr bool misplaced = (!Backend<B> && (Dedup<B> || Metrics<B> || Controller<B>)) || (!Dedup<D> && (Backend<D> || Metrics<D> || Controller<D>)) ||
+                                  (!Metrics<M> && (Backend<M> || Dedup<M> || Controller<M>)) || (!Controller<C> && (Backend<C> || Dedup<C> || Metrics<C>));
+
+/// What a Consumer of fewer arguments than policies is made of.
+struct MissingPolicy {};
+template <class D, class M, class C>
+inline constexpr bool misplaced<MissingPolicy, D, M, C> = true;
+
+/// Asserts every requirement of every policy, each with its own message; but that one is missing or in a wrong place alone.
 template <class B, class D, class M, class C, class T>
 constexpr bool assert_composable() {
-  const bool backend = assert_backend<std::remove_reference_t<B>>();
-  const bool dedup = assert_dedup<std::remove_reference_t<D>>();
-  const bool metrics = assert_metrics<std::remove_reference_t<M>>();
-  const bool controller = assert_controller<std::remove_reference_t<C>>();
-  const bool clock = assert_clock<typename T::clock>();
-  static_assert(RetryPolicy<typename T::retry>,
-                "pulse: Traits::retry has no `std::chrono::milliseconds delay(std::uint64_t count, std::uint64_t random) const` with `max_deliveries`: "
-                "add them, or use pulse::ExponentialBackoff. See docs/reference/consumer.md");
-  return backend && dedup && metrics && controller && clock && RetryPolicy<typename T::retry>;
+  constexpr bool placed = !misplaced<std::remove_reference_t<B>, std::remove_reference_t<D>, std::remove_reference_t<M>, std::remove_reference_t<C>>;
+  static_assert(placed,
+                "pulse: a policy of the Consumer is missing, or stands in the place of another: they are Backend, Dedup, Metrics, Controller, in this order "
+                "(pulse::NoDedup and pulse::NoMetrics where there is none). See docs/reference/consumer.md");
+  if constexpr (placed) {
+    constexpr bool backend = assert_backend<std::remove_reference_t<B>>();
+    constexpr bool dedup = assert_dedup<std::remove_reference_t<D>>();
+    constexpr bool metrics = assert_metrics<std::remove_reference_t<M>>();
+    constexpr bool controller = assert_controller<std::remove_reference_t<C>>();
+    constexpr bool clock = assert_clock<typename T::clock>();
+    static_assert(RetryPolicy<typename T::retry>,
+                  "pulse: Traits::retry has no `std::chrono::milliseconds delay(std::uint64_t count, std::uint64_t random) const` with `max_deliveries`: "
+                  "add them, or use pulse::ExponentialBackoff. See docs/reference/consumer.md");
+    constexpr bool named = backend && dedup && metrics && controller && clock && RetryPolicy<typename T::retry>;
+    static_assert(composable<B, D, M, C, T> || !named,
+                  "pulse: the Consumer misses a requirement of pulse::composable that has no message of its own: assert that concept to see which. See "
+                  "docs/reference/consumer.md");
+    return composable<B, D, M, C, T>;
+  } else {
+    return false;
+  }
 }
 
 /// What a consumer of wrong policies is: nothing, so that the assertion's message stands alone.
