@@ -38,14 +38,33 @@ TEST_CASE("SeenSet keeps the laws without a bound") {
   }
 }
 
+namespace {
+
+void lru_keeps_the_laws(std::size_t capacity, std::uint64_t seed) {
+  CAPTURE(capacity);
+  CHECK(pulse::conformance::dedup([&] { return pulse::LruWindow{capacity, seed * 77}; }, {.window = capacity / 2, .capacity = capacity, .seed = seed}) == "");
+}
+void fifo_keeps_the_laws(std::size_t capacity, std::uint64_t seed) {
+  CAPTURE(capacity);
+  const pulse::conformance::DedupLaws laws{.window = capacity / 2, .since_claim = true, .capacity = capacity, .seed = seed};
+  CHECK(pulse::conformance::dedup([&] { return pulse::FifoWindow{capacity, seed * 77}; }, laws) == "");
+}
+
+}  // namespace
+
 // guarantee 2
 TEST_CASE("LruWindow keeps the laws at every small capacity and some large") {
   for (const std::size_t capacity : {1U, 2U, 3U, 4U, 7U, 15U, 16U, 17U, 31U, 32U, 33U, 100U, 1000U, 4096U}) {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-      CAPTURE(capacity);
-      CHECK(pulse::conformance::dedup([&] { return pulse::LruWindow{capacity, seed * 77}; }, {.window = capacity / 2, .capacity = capacity, .seed = seed}) ==
-            "");
+      lru_keeps_the_laws(capacity, seed);
     }
+  }
+}
+
+TEST_CASE("LruWindow and FifoWindow keep the laws: in brief, what breaks one mostly shows here") {
+  for (const std::size_t capacity : {4U, 17U, 100U}) {
+    lru_keeps_the_laws(capacity, 9);
+    fifo_keeps_the_laws(capacity, 9);
   }
 }
 
@@ -199,9 +218,7 @@ TEST_CASE("NoDedup handles everything") {
 TEST_CASE("FifoWindow keeps the laws, batches and leases included, at every small capacity and some large") {
   for (const std::size_t capacity : {1U, 2U, 3U, 4U, 7U, 15U, 16U, 31U, 32U, 33U, 100U, 1000U, 4096U}) {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-      CAPTURE(capacity);
-      const pulse::conformance::DedupLaws laws{.window = capacity / 2, .since_claim = true, .capacity = capacity, .seed = seed};
-      CHECK(pulse::conformance::dedup([&] { return pulse::FifoWindow{capacity, seed * 77}; }, laws) == "");
+      fifo_keeps_the_laws(capacity, seed);
     }
   }
 }
@@ -257,43 +274,53 @@ TEST_CASE("a FifoWindow whose index is dense knows each id to the edge of the wi
   CHECK(taken_for_known == 0);
 }
 
-TEST_CASE("the index finds whatever is not expired, though all ids have a few homes") {
+namespace {
+
+void finds_what_is_not_expired(std::uint64_t homes, int numbers) {
   constexpr std::uint64_t capacity = 100;
-  for (const std::uint64_t homes : {1U, 2U, 5U}) {
-    CAPTURE(homes);
-    pulse::detail::AgingIndex index{capacity};
-    using Spot = pulse::detail::AgingIndex::Spot;
-    std::deque<std::pair<Spot, bool>> last;  // the one given out last is in front; whether it is in
-    std::uint64_t lost = 0;
-    std::uint64_t random = homes;
-    const auto at_age = [](std::uint32_t wanted) { return [wanted](std::uint32_t age) { return age == wanted; }; };
-    for (int n = 0; n < 20'000; ++n) {
-      random = random * 6364136223846793005 + 1442695040888963407;
-      Spot spot = index.spot((random >> 33) % homes << 61 | random >> 40);
-      if (n % 16 == 5 && last.size() == capacity && last.back().second) {  // the oldest is kept
-        spot = last.back().first;
-        const auto place = index.find(spot, at_age(capacity - 1));
-        REQUIRE(place.found);
-        index.renew(place);
-      } else if (!index.insert_plain(spot)) {
-        index.insert(spot);
-      }
-      last.emplace_front(spot, true);
-      if (last.size() > capacity) {
-        last.pop_back();
-      }
-      const auto any = static_cast<std::uint32_t>((random >> 20) % last.size());
-      if (n % 16 == 11 && last[any].second) {
-        index.erase(index.find(last[any].first, at_age(any)));
-        last[any].second = false;
-      }
-      for (std::uint32_t age = 0; age < last.size(); ++age) {
-        lost += index.find(last[age].first, at_age(age)).found == last[age].second ? 0 : 1;
-      }
+  CAPTURE(homes);
+  pulse::detail::AgingIndex index{capacity};
+  using Spot = pulse::detail::AgingIndex::Spot;
+  std::deque<std::pair<Spot, bool>> last;  // the one given out last is in front; whether it is in
+  std::uint64_t lost = 0;
+  std::uint64_t random = homes;
+  const auto at_age = [](std::uint32_t wanted) { return [wanted](std::uint32_t age) { return age == wanted; }; };
+  for (int n = 0; n < numbers; ++n) {
+    random = random * 6364136223846793005 + 1442695040888963407;
+    Spot spot = index.spot((random >> 33) % homes << 61 | random >> 40);
+    if (n % 16 == 5 && last.size() == capacity && last.back().second) {  // the oldest is kept
+      spot = last.back().first;
+      const auto place = index.find(spot, at_age(capacity - 1));
+      REQUIRE(place.found);
+      index.renew(place);
+    } else if (!index.insert_plain(spot)) {
+      index.insert(spot);
     }
-    CHECK(lost == 0);
+    last.emplace_front(spot, true);
+    if (last.size() > capacity) {
+      last.pop_back();
+    }
+    const auto any = static_cast<std::uint32_t>((random >> 20) % last.size());
+    if (n % 16 == 11 && last[any].second) {
+      index.erase(index.find(last[any].first, at_age(any)));
+      last[any].second = false;
+    }
+    for (std::uint32_t age = 0; age < last.size(); ++age) {
+      lost += index.find(last[age].first, at_age(age)).found == last[age].second ? 0 : 1;
+    }
+  }
+  CHECK(lost == 0);
+}
+
+}  // namespace
+
+TEST_CASE("the index finds whatever is not expired, though all ids have a few homes") {
+  for (const std::uint64_t homes : {1U, 2U, 5U}) {
+    finds_what_is_not_expired(homes, 20'000);
   }
 }
+
+TEST_CASE("the index finds whatever is not expired when its numbers have come round") { finds_what_is_not_expired(2, 3'000); }
 
 TEST_CASE("a FifoWindow full of leases says so, and a release makes room") {
   pulse::FifoWindow window{2, 1};

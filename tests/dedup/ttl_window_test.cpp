@@ -20,12 +20,118 @@ namespace {
 EventId id(std::uint64_t n) { return {0, n}; }
 }  // namespace
 
+namespace {
+void keeps_the_laws_of_a_fifo(std::size_t capacity, std::uint64_t seed) {
+  CAPTURE(capacity);
+  const pulse::conformance::DedupLaws laws{.window = capacity / 2, .since_claim = true, .capacity = capacity, .seed = seed};
+  CHECK(pulse::conformance::dedup([&] { return Window{1s, capacity, {}, {}, seed}; }, laws) == "");
+}
+}  // namespace
+
 TEST_CASE("while time stands still a TtlWindow keeps the laws of a FIFO") {
   for (const std::size_t capacity : {1U, 2U, 3U, 15U, 16U, 33U, 100U, 1000U}) {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-      CAPTURE(capacity);
-      const pulse::conformance::DedupLaws laws{.window = capacity / 2, .since_claim = true, .capacity = capacity, .seed = seed};
-      CHECK(pulse::conformance::dedup([&] { return Window{1s, capacity, {}, {}, seed}; }, laws) == "");
+      keeps_the_laws_of_a_fifo(capacity, seed);
+    }
+  }
+}
+
+TEST_CASE("while time stands still a TtlWindow keeps the laws of a FIFO: in brief") {
+  keeps_the_laws_of_a_fifo(4, 9);
+  keeps_the_laws_of_a_fifo(33, 9);
+}
+
+TEST_CASE("an id is known for its whole time, to the nanosecond, wherever in a tick its commit falls") {
+  for (const auto ttl : {std::chrono::nanoseconds{10s}, 10s + 7ns}) {  // one that whole ticks make, and one that they do not
+    for (const auto phase : {0ns, 1ns, 454'545'455ns, 909'090'908ns, 909'090'909ns, 999'999'999ns}) {
+      pulse::ManualClock clock;
+      Window window{ttl, 10, {.granularity = 1s}, clock, 1};
+      clock.advance(phase);
+      REQUIRE(window.claim(id(1)) == Claim::fresh);
+      window.commit(id(1));
+      clock.advance(ttl - 1ns);
+      CHECK(window.claim(id(1)) == Claim::done);
+      clock.advance(1s + 1ns);
+      CHECK(window.claim(id(1)) == Claim::fresh);
+    }
+  }
+}
+
+TEST_CASE("every way to claim finds what has expired, and every way to commit begins an id's time with it") {
+  pulse::ManualClock clock;
+  const auto known_until_now = [&] {
+    Window window{10s, 10, {.granularity = 1s}, clock, 1};
+    REQUIRE(window.claim(id(1)) == Claim::fresh);
+    window.commit(id(1));
+    clock.advance(12s);
+    return window;
+  };
+  Window::lease_type lease;
+  CHECK(known_until_now().claim(id(1)) == Claim::fresh);
+  CHECK(known_until_now().claim(id(1), lease) == Claim::fresh);
+  const EventId one[] = {id(1)};
+  Claim answers[1];
+  known_until_now().claim(one, answers);
+  CHECK(answers[0] == Claim::fresh);
+
+  for (const bool by_lease : {false, true}) {
+    Window window{10s, 10, {.granularity = 1s}, clock, 1};
+    REQUIRE(window.claim(id(1), lease) == Claim::fresh);
+    clock.advance(5s);
+    by_lease ? window.commit(lease) : window.commit(id(1));
+    clock.advance(9s);
+    CHECK(window.claim(id(1)) == Claim::done);
+  }
+}
+
+TEST_CASE("a TtlWindow knows as many ids as its time holds, turn after turn of the ticks, and none comes to life again") {
+  pulse::ManualClock clock;
+  Window window{10s, 1000, {.granularity = 1s}, clock, 1};
+  for (std::uint64_t n = 0; n < 600; ++n) {  // a tick each, and there are 253 of them
+    REQUIRE(window.claim(id(n)) == Claim::fresh);
+    window.commit(id(n));
+    REQUIRE(window.size() == (n < 10 ? n + 1 : 11));
+    if (n >= 253) {
+      REQUIRE(window.claim(id(n - 248)) == Claim::fresh);  // of the ticks that are to come
+      window.release(id(n - 248));
+    }
+    clock.advance(1s);
+  }
+  clock.advance(126s);  // all at once, of which a sweep sees but half
+  CHECK(window.claim(id(599)) == Claim::fresh);
+  CHECK(window.size() == 1);
+  window.release(id(599));
+  CHECK(window.size() == 0);
+}
+
+namespace {
+/// Coarse readings are late by what is set.
+struct LateClock : pulse::ManualClock {
+  static inline std::chrono::nanoseconds late{0};
+  static inline int readings = 0;
+  [[nodiscard]] pulse::SteadyTime coarse_steady() const noexcept {
+    ++readings;
+    return steady() - late;
+  }
+};
+}  // namespace
+
+TEST_CASE("from a granularity of 200 ms on a TtlWindow reads the coarse clock, and keeps its word though that is late") {
+  for (const auto granularity : {199ms, 200ms}) {
+    for (const auto phase : {0ms, 5ms, 195ms, 204ms}) {
+      LateClock clock;
+      LateClock::readings = 0;
+      LateClock::late = 0ms;
+      pulse::BasicTtlWindow<LateClock> window{10s, 10, {.granularity = granularity}, clock, 1};
+      clock.advance(phase);
+      LateClock::late = 10ms;
+      REQUIRE(window.claim(id(1)) == Claim::fresh);
+      window.commit(id(1));
+      LateClock::late = 0ms;
+      clock.advance(10s - 1ns);
+      CHECK(window.claim(id(1)) == Claim::done);
+      CHECK(window.granularity() <= granularity);
+      CHECK((LateClock::readings > 0) == (granularity == 200ms));
     }
   }
 }
@@ -135,6 +241,8 @@ TEST_CASE("a full TtlWindow forgets the oldest and counts it, or waits, as it wa
   }
   CHECK(forgets.claim(id(3)) == Claim::fresh);
   CHECK(forgets.forgotten_early() == 1);
+  forgets.commit(id(3));
+  CHECK(forgets.size() == 3);
   CHECK(waits.claim(id(3)) == Claim::unavailable);
   CHECK(waits.claim(id(0)) == Claim::done);
   CHECK(waits.size() == 3);
@@ -142,6 +250,8 @@ TEST_CASE("a full TtlWindow forgets the oldest and counts it, or waits, as it wa
   CHECK(waits.claim(id(3)) == Claim::fresh);
   CHECK(waits.claim(id(0)) == Claim::fresh);
   CHECK(waits.forgotten_early() == 0);
+  CHECK(forgets.claim(id(4)) == Claim::fresh);
+  CHECK(forgets.size() == 1);  // what was forgotten early does not expire once more
 }
 
 TEST_CASE("a TtlWindow on the machine's own clock, with fine ticks and with coarse ones") {
@@ -164,4 +274,12 @@ TEST_CASE("settings that cannot work are refused with what is allowed") {
   CHECK_THROWS_AS((Window{12ms, 10, {.granularity = 13ms}}), std::invalid_argument);
   CHECK_THROWS_AS((Window{12ms, 10, {.granularity = -1ms}}), std::invalid_argument);
   CHECK_THROWS_AS((Window{24h * 4000, 10}), std::invalid_argument);
+  CHECK_THROWS_AS((Window{1ms - 1ns, 10}), std::invalid_argument);
+  CHECK_THROWS_AS((Window{Window::max_ttl + 1ns, 10}), std::invalid_argument);
+  CHECK(Window{1ms, 10}.granularity() <= 15'625ns);
+  CHECK(Window{Window::max_ttl, 10}.granularity() > 0ns);
+  CHECK(Window{64s, 10}.granularity() == 1s);
+  CHECK(Window{12ms, 10, {.granularity = 100us}}.granularity() == 100us);
+  CHECK(Window{12ms, 10, {.granularity = 12ms}}.granularity() == 12ms);
+  CHECK(Window{12s + 1ns, 10, {.granularity = 100ms}}.granularity() <= 100ms);
 }

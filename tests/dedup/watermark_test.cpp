@@ -35,6 +35,13 @@ TEST_CASE("Watermark keeps the laws over ids in order, and as a FIFO over ids th
   }
 }
 
+TEST_CASE("Watermark keeps the laws: in brief") {
+  CHECK(pulse::conformance::dedup([] { return Watermark{EntryId::min(), {}, 9}; },
+                                  {.window = 40, .since_claim = true, .seed = 9, .leases = 40, .ordered = true}) == "");
+  CHECK(pulse::conformance::dedup([] { return Watermark{EntryId::min(), {.ranges = 4, .others = 40}, 9}; },
+                                  {.window = 20, .since_claim = true, .capacity = 44, .seed = 9, .leases = 40}) == "");
+}
+
 TEST_CASE("a million handled entries are one range, and a replay of all of them is absorbed") {
   Watermark window{EntryId::min()};
   const std::size_t bytes = window.bytes();
