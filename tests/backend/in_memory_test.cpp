@@ -129,11 +129,11 @@ TEST_CASE("in memory: what is trimmed as acknowledged gives its memory back, a w
   CHECK(bus.length("s") == 0);
   CHECK(payload.use_count() <= static_cast<long>(2 * size + 1));
 
-  const auto early = *bus.publish("s", payload);
-  for (std::size_t i = 1; i < size; ++i) {
-    REQUIRE(bus.publish("s", payload));
+  std::vector<pulse::EntryId> ids;
+  for (std::size_t i = 0; i < size; ++i) {
+    ids.push_back(*bus.publish("s", payload));
   }
-  REQUIRE(bus.erase("s", early));
+  REQUIRE(bus.erase("s", ids[5]));
   const auto deleted = *bus.publish("s", payload);
   REQUIRE(bus.publish("s", payload));
   REQUIRE(bus.erase("s", deleted));
@@ -313,10 +313,14 @@ TEST_CASE("a delivery stays readable while its entry is trimmed, whether it came
   }
 }
 
-TEST_CASE("ids grow although the clock goes back") {
-  pulse::ManualClock clock;
+TEST_CASE("an entry's id is the clock's time, and ids grow although the clock stands or goes back") {
+  pulse::ManualClock clock{pulse::WallTime{1'700'000'000'123ms}};
   Bytes bus{{}, clock};
   const auto before = *bus.publish("s", "a");
+  CHECK(before == pulse::EntryId{1'700'000'000'123, 0});
+  CHECK(*bus.publish("s", "same time") == pulse::EntryId{1'700'000'000'123, 1});
+  clock.advance(1ms);
+  CHECK(*bus.publish("s", "later") == pulse::EntryId{1'700'000'000'124, 0});
   clock.set_wall(pulse::WallTime{1s});
   const auto after = *bus.publish("s", "b");
   CHECK(before < after);
@@ -429,6 +433,7 @@ TEST_CASE("in memory: a list is freed where the position moves on past what was 
   CHECK(stream.read_new(group, consumer, 1, 0, sink) == 1);
   CHECK(stream.claim(group, consumer, {3 * size + 1, 0}, 0, {}) == pulse::detail::Claimed::yes);
   CHECK(group.find(3 * size)->count == 2);
+  CHECK(group.find(3 * size)->delivered_ns == 0);                          // now
   CHECK(stream.read_new(group, consumer, 2 * size, 0, sink) == size - 1);  // all there is
   CHECK(sink.taken == 4 * size);
 
