@@ -119,8 +119,12 @@ TEST_CASE("in memory: what comes back from the dead letters, and a wake, ring") 
   CHECK(two.receive(1, 0ms)->deliveries.empty());
   CHECK(*two.arm(1, 1h, other) == 1h);
   CHECK(two.receive(1, 0ms)->deliveries.empty());  // ends its own arming, and nobody else's
+  pulse::Readiness instead;
+  CHECK(*two.arm(1, 1h, other) == 1h);
+  CHECK(*two.arm(1, 1h, instead) == 1h);  // instead of what was armed before
   one.wake();
   CHECK_FALSE(readable(other));
+  CHECK(readable(instead));
   CHECK(readable(ready));
   CHECK(*one.arm(1, 1h, ready) == 0ms);
 }

@@ -243,7 +243,11 @@ TEST_CASE("field bug 23: a read's maximum is that of all streams together") {
   CHECK(two.claim_stale(0ms, 7)->deliveries.size() == 7);
   const auto first = two.claim_stale(0ms, 10);
   CHECK(first->deliveries.size() == 10);
-  CHECK(first->more);  // what the others have was not looked at
+  CHECK(first->more);
+  auto three = *bus.subscribe(options("three", {"a", "b", "c"}));
+  const auto whole = three.claim_stale(0ms, 10);
+  CHECK(whole->deliveries.back().stream() == 0);
+  CHECK(whole->more);  // what the others have was not looked at
 }
 
 TEST_CASE("field bug 18: a former owner's late acknowledgement does not remove the new owner's entry") {
@@ -264,6 +268,21 @@ TEST_CASE("field bug 18: a former owner's late acknowledgement does not remove t
   REQUIRE(slow.settle({{}, {}, dead}));
   CHECK(bus.dead_letters("s", {}, 1)->empty());
   CHECK(slow.receive(1, 0ms)->deliveries.empty());
+}
+
+TEST_CASE("in memory: of a range that goes beyond the batch, what is in the batch is extended") {
+  Bytes bus;
+  auto one = *bus.subscribe(options("one"));
+  for (const char* event : {"a", "b", "c"}) {
+    REQUIRE(bus.publish("s", event));
+  }
+  REQUIRE(one.receive(3, 0ms)->deliveries.size() == 3);
+  REQUIRE(bus.subscribe(options("two"))->claim_stale(0ms, 3)->deliveries.size() == 3);
+  REQUIRE(bus.publish("s", "d"));
+  REQUIRE(one.receive(3, 0ms)->deliveries.size() == 1);
+  int lost = 0;
+  REQUIRE(one.extend(0, 10, [&](std::size_t) { ++lost; }));
+  CHECK(lost == 0);
 }
 
 TEST_CASE("in memory: a retry that another member settled meanwhile does not come, and those that are due come as many as asked for") {
@@ -744,6 +763,9 @@ TEST_CASE("in memory: dead letters are brought back one by one, by range, or all
   REQUIRE(one.settle({{}, {}, dead}));
   const auto letters = *bus.dead_letters("s", {}, 10);
   REQUIRE(letters.size() == 6);
+  CHECK(letters[0].id == pulse::EntryId{1'700'000'000'000, 0});  // the clock's time
+  CHECK(letters[5].id == pulse::EntryId{1'700'000'000'000, 5});
+  CHECK(letters[5].failed_at == 1'700'000'000);
   const auto some = *bus.dead_letters("s", letters[1].id, 2);
   REQUIRE(some.size() == 2);
   CHECK(some[0].id == letters[2].id);
