@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "../support/readable.hpp"
+#include "../support/refused_call.hpp"
 #include "pulse/pulse.hpp"
 
 using namespace std::chrono_literals;
@@ -53,6 +56,28 @@ TEST_CASE("readiness: rings until it is cleared, and watches one socket at a tim
   CHECK(readable(ready));
   ready.watch(-1);
   CHECK_FALSE(readable(ready));
+}
+
+TEST_CASE("readiness: where no descriptor is left there is none, and it can be rung, cleared and armed all the same") {
+  for (const long call : {SYS_epoll_create1, SYS_eventfd2}) {
+    int descriptor = 0;
+    Time due{};
+    if (!pulse_test::refusing({call}, EMFILE, [&] {
+          pulse::Readiness ready;
+          descriptor = ready.descriptor();
+          ready.ring();
+          ready.clear();
+          ready.watch(STDIN_FILENO);
+          Bytes bus;
+          auto one = *bus.subscribe(member("one"));
+          due = *one.arm(10, 500ms, ready);  // the host waits by time alone
+        })) {
+      MESSAGE("left out: this system lets nobody refuse its calls");
+      return;
+    }
+    CHECK(descriptor == -1);
+    CHECK(due == 500ms);
+  }
 }
 
 TEST_CASE("in memory: an armed subscription is told of what a receive would find, and of nothing else") {

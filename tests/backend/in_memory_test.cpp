@@ -490,6 +490,12 @@ TEST_CASE("wrong subscriptions are refused by name") {
   const auto unlike = bus.subscribe(apart);
   REQUIRE_FALSE(unlike);
   CHECK(unlike.error().message.find("1 ids for 2 streams") != std::string::npos);
+  apart.resume_after.clear();
+  apart.resume_marks.resize(3);
+  const auto unmarked = bus.subscribe(apart);
+  REQUIRE_FALSE(unmarked);
+  CHECK(unmarked.error().code == pulse::ErrorCode::config);
+  CHECK(unmarked.error().message.find("3 marks for 2 streams") != std::string::npos);
 }
 
 TEST_CASE("several streams take turns") {
@@ -664,6 +670,31 @@ TEST_CASE("a later retry is not fired by an earlier one's time, and a restart en
   CHECK(again.receive(1, 0ms)->deliveries.size() == 1);  // from before, and left unsettled
   clock.advance(1min);
   CHECK(again.claim_stale(30s, 1)->deliveries.size() == 1);
+}
+
+TEST_CASE("in memory: a retry beyond the bound on those that wait stays pending, and comes with a claim") {
+  pulse::ManualClock clock;
+  pulse::InMemoryOptions few;
+  few.max_retries = 1;
+  Bytes bus{few, clock};
+  REQUIRE(bus.publish("s", "a"));
+  REQUIRE(bus.publish("s", "b"));
+  auto one = *bus.subscribe(options("one"));
+  const std::vector<pulse::RetryItem> both{{0, 1s}, {1, 1s}};
+  REQUIRE(one.receive(2, 0ms)->deliveries.size() == 2);
+  REQUIRE(one.settle({{}, both, {}}));
+  clock.advance(1s);
+  const auto timely = one.receive(2, 0ms);
+  REQUIRE(timely->deliveries.size() == 1);
+  CHECK(timely->deliveries[0].data() == "a");
+  CHECK(one.receive(2, 0ms)->deliveries.empty());
+  CHECK(one.state(0)->pending == 2);
+  clock.advance(30s);
+  std::string claimed;
+  for (const auto& delivery : one.claim_stale(30s, 10)->deliveries) {
+    claimed += delivery.data();
+  }
+  CHECK(claimed.find('b') != std::string::npos);
 }
 
 TEST_CASE("trimming what is acknowledged goes on after a deletion moved the beginning") {

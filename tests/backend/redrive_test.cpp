@@ -4,7 +4,9 @@
 #include <atomic>
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include <pulse/backend/in_memory.hpp>
 
@@ -77,6 +79,63 @@ TEST_CASE("redrive: a stop ends the wait for a turn, of any token, on the real c
   report = pulse::redrive(watched, "s", slow, Flag{raised});
   CHECK(report.end == pulse::RedriveEnd::stopped);
   CHECK(report.redriven == 1);
+}
+
+namespace {
+/// A store that fails: `listings` and `purges` are how many go well before.
+struct Failing : redriving::Watched<Bus> {
+  int listings = 1'000'000;
+  int purges = 1'000'000;
+  pulse::Result<std::vector<pulse::DeadLetter>> dead_letters(std::string_view stream, pulse::EntryId from, std::size_t max) {
+    return listings-- > 0 ? Watched::dead_letters(stream, from, max) : pulse::Error{pulse::ErrorCode::unavailable, "no listing"};
+  }
+  pulse::Status purge(std::string_view stream, pulse::EntryId id) {
+    return purges-- > 0 ? Watched::purge(stream, id) : pulse::Error{pulse::ErrorCode::unavailable, "no purge"};
+  }
+};
+static_assert(pulse::DeadLetterStore<Failing>);
+}  // namespace
+
+TEST_CASE("redrive, purge: a store that fails on the way ends them with its error, and what was done is told or stays done") {
+  Bus bus;
+  (void)redriving::bury(bus, 100);  // two listings of 64
+  Failing failing{{bus}, 1};
+  const auto report = pulse::redrive(failing, "s");
+  CHECK(report.end == pulse::RedriveEnd::failed);
+  CHECK(report.error.message == "no listing");
+  CHECK(report.redriven == 64);
+  CHECK(redriving::dead(bus) == 36);
+
+  failing.listings = 0;
+  const auto unlisted = pulse::purge(failing, "s", {});
+  REQUIRE_FALSE(unlisted);
+  CHECK(unlisted.error().message == "no listing");
+  failing.listings = 10;
+  failing.purges = 10;
+  const auto stuck = pulse::purge(failing, "s", {});
+  REQUIRE_FALSE(stuck);
+  CHECK(stuck.error().message == "no purge");
+  CHECK(redriving::dead(bus) == 26);
+  CHECK(*pulse::purge(bus, "s", {}, Flag{true}) == 0);
+  CHECK(redriving::dead(bus) == 26);
+}
+
+TEST_CASE("dead letters: a range that begins at the first id of a millisecond takes that one, and none before it") {
+  pulse::ManualClock clock;
+  pulse::InMemoryBackend<std::string, pulse::ManualClock> bus{{}, clock};
+  std::vector<pulse::EntryId> ids;
+  for (int i = 0; i < 3; ++i) {
+    ids = redriving::bury(bus, 1);
+    clock.advance(std::chrono::milliseconds{1});
+  }
+  REQUIRE(ids.size() == 3);
+  REQUIRE(ids[1].seq == 0);
+  std::vector<pulse::EntryId> met;
+  REQUIRE(pulse::each_dead_letter(bus, "s", {ids[1], pulse::EntryId::max()}, [&](const pulse::DeadLetter& letter) {
+    met.push_back(letter.id);
+    return true;
+  }));
+  CHECK(met == std::vector<pulse::EntryId>(ids.begin() + 1, ids.end()));
 }
 
 TEST_CASE("redrive: two at once share the work") {

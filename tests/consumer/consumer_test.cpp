@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "pulse/backend/in_memory.hpp"
+#include "pulse/core/readiness.hpp"
 #include "pulse/metrics/no_metrics.hpp"
 #include "scripted_backend.hpp"
 #include "test_policies.hpp"
@@ -535,6 +536,57 @@ TEST_CASE_FIXTURE(Fixture, "a subscription that is refused is an error at start;
   backend.script->subscribe_errors = {ErrorCode::unavailable};
   CHECK_FALSE(consumer().start());
   CHECK(consumer().start());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a poll and an arm begin with a start: what refuses it refuses them, and the next tries again") {
+  pulse::Readiness ready;
+  backend.script->subscribe_errors = {ErrorCode::unavailable, ErrorCode::denied};
+  const auto polled = consumer().poll();
+  REQUIRE_FALSE(polled);
+  CHECK(polled.error().code == ErrorCode::unavailable);
+  const auto armed = consumer().arm(ready);
+  REQUIRE_FALSE(armed);
+  CHECK(armed.error().code == ErrorCode::denied);
+  CHECK(consumer().poll());
+  consumer().stop();
+  CHECK(*consumer().arm(ready) == 0ms);  // a poll is due: it drains
+}
+
+TEST_CASE_FIXTURE(Fixture, "claims and groups that fail for a while are tried again after a pause, as reads are") {
+  push({{{1, 0}, "a"}});
+  SUBCASE("a claim") {
+    backend.script->claim_errors = {ErrorCode::unavailable};
+    CHECK(drain() == "subscribe;claim fails;ack 1;");
+  }
+  SUBCASE("a group that is made anew") {
+    options.loop.group_lost = pulse::engine::GroupLost::recreate_at_beginning;
+    backend.script->receive_errors = {ErrorCode::no_group};
+    REQUIRE(consumer().start());
+    backend.script->subscribe_errors = {ErrorCode::unavailable, ErrorCode::unavailable};
+    CHECK(drain() == "subscribe;receive fails;subscribe;ack 1;");
+    CHECK(metrics.values.at("pulse_backend_errors_total") == 3);
+  }
+  SUBCASE("a group that is refused") {
+    options.loop.group_lost = pulse::engine::GroupLost::recreate_at_beginning;
+    backend.script->receive_errors = {ErrorCode::no_group};
+    REQUIRE(consumer().start());
+    backend.script->subscribe_errors = {ErrorCode::denied};
+    CHECK(drain() == "subscribe;receive fails;ended: subscribe failed;");
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a stop ends the pause of a run whose backend is away") {
+  backend.script->receive_errors.assign(1000, ErrorCode::unavailable);
+  pulse::Status status{pulse::Error{}};
+  REQUIRE(consumer().start());
+  std::thread run([&] { status = consumer().run(); });  // its clock stands still: nothing else ends the pause
+  while (consumer().health().detail != "receive failed") {
+    std::this_thread::yield();
+  }
+  consumer().stop();
+  run.join();
+  CHECK(status);
+  CHECK(backend.script->trace == "subscribe;receive fails;flush;");
 }
 
 TEST_CASE_FIXTURE(Fixture, "field bug 22: a loop that does not come round is not live") {

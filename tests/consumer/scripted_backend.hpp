@@ -38,6 +38,7 @@ class ScriptedBackend {
     std::deque<std::vector<Delivery>> claimable;  // what claim_stale gives, then nothing
     std::deque<ErrorCode> receive_errors;         // receive fails with these first
     std::deque<ErrorCode> arm_errors;
+    std::deque<ErrorCode> claim_errors;
     std::deque<ErrorCode> settle_errors;
     std::deque<ErrorCode> subscribe_errors;
     std::deque<ErrorCode> flush_errors;
@@ -76,7 +77,12 @@ class ScriptedBackend {
       ready.watch(script_->socket);
       return wait;
     }
-    Result<Batch<Delivery>> claim_stale(std::chrono::milliseconds, std::size_t max) { return give(script_->claimable, max); }
+    Result<Batch<Delivery>> claim_stale(std::chrono::milliseconds, std::size_t max) {
+      if (auto error = take(script_->claim_errors, "claim")) {
+        return *error;
+      }
+      return give(script_->claimable, max);
+    }
     Status settle(const Settlement& settlement) {
       if (auto error = take(script_->settle_errors, "settle")) {
         return *error;

@@ -261,6 +261,40 @@ TEST_CASE("feedback: room for no coordinator is room for one, and who takes anot
   CHECK(rates.last.scale == 0);
 }
 
+TEST_CASE("feedback: what a tick cannot apply is an error whatever is thrown, and the next tick tries again") {
+  struct Odd {
+    int thrown = 0;  // 1: an exception, 2: something else
+    double scale = -1;
+    void apply(const pulse::RateAdjustment& adjustment) {
+      if (thrown == 1) {
+        throw std::runtime_error("no");
+      }
+      if (thrown == 2) {
+        throw 7;
+      }
+      scale = adjustment.scale;
+    }
+  };
+  Odd rates;
+  NoMetrics metrics;
+  ManualClock clock;
+  FeedbackHandler<Odd, NoMetrics, ManualClock> handler{rates, metrics, {}, clock};
+  CHECK(handler.tick());  // nobody has said anything
+  CHECK(rates.scale == -1);
+  REQUIRE(handler.handle(event("a", hard, start)).kind() == Verdict::Kind::ack);
+  CHECK(rates.scale == 0);
+  clock.advance(24h);  // a is silent, its level has expired
+  rates.thrown = 1;
+  CHECK(handler.tick().error().message == "the rate could not be adjusted: no");
+  rates.thrown = 2;
+  CHECK(handler.tick().error().message == "the rate could not be adjusted: an exception that is no std::exception");
+  CHECK(handler.tick().error().code == pulse::ErrorCode::unavailable);
+  CHECK(rates.scale == 0);
+  rates.thrown = 0;
+  CHECK(handler.tick());
+  CHECK(rates.scale == 1);
+}
+
 TEST_CASE("feedback: gauges say scale, level and queue depth; adjustments are announced on change only") {
   Recorder rates;
   Gauges metrics;

@@ -301,6 +301,15 @@ TEST_CASE_FIXTURE(Fixture, "rate: what is out of range is refused and named") {
   CHECK(!rates.set_global_pressure(static_cast<pulse::BackpressureLevel>(7)));
 }
 
+TEST_CASE_FIXTURE(Fixture, "rate: without a threshold no failure opens the circuit") {
+  add({.capacity = 10, .breaker_threshold = 0});
+  for (int i = 0; i < 100; ++i) {
+    REQUIRE(rates.record_failure("p"));
+  }
+  CHECK(circuit() == Circuit::closed);
+  CHECK(take());
+}
+
 TEST_CASE("rate: each option may be its least and its most, and nothing beyond") {
   const auto good = [](const ProviderOptions& options) { return pulse::check(options).has_value(); };
   CHECK(good({.capacity = 1}));

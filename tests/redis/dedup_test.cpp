@@ -163,6 +163,15 @@ TEST_CASE("redis dedup: settings that cannot be, and a server that is away") {
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == pulse::ErrorCode::config);
   CHECK(refused.error().message.find("RedisDedupOptions.owner is \"a:b\"") == 0);
+  for (auto* const part : {&pulse::RedisDedupOptions::lease, &pulse::RedisDedupOptions::window, &pulse::RedisDedupOptions::connect_timeout,
+                           &pulse::RedisDedupOptions::command_timeout}) {
+    pulse::RedisDedupOptions none;
+    none.*part = 0ms;
+    const auto unset = pulse::RedisDedup<>{pulse::RedisUrl{}, none}.claim(ids, claims);
+    REQUIRE_FALSE(unset);
+    CHECK(unset.error().code == pulse::ErrorCode::config);
+    CHECK(unset.error().message == "RedisDedupOptions.lease, window, connect_timeout and command_timeout must all be at least 1 ms");
+  }
   auto away = shared("redis://127.0.0.1:" + std::to_string(free_port()));
   CHECK(away.claim(id(1)) == Claim::unavailable);
 }

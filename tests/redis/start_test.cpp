@@ -96,6 +96,27 @@ TEST_CASE("redis start: a cluster keeps keys together by their hash tag only") {
   CHECK(backend.subscribe(member("one", {"{a}s", "{a}t"})));
 }
 
+TEST_CASE("redis start: what a server says to a log-in and to the making of a group has a form, or is refused by the name of the command") {
+  auto again = member("one");
+  again.resume_after = {{1, 1}};
+  struct Row {
+    std::string command;
+    std::string says;
+  };
+  for (const Row& row : {Row{"INFO", "INFO"}, Row{"SCRIPT", "SCRIPT LOAD"}, Row{"XINFO", "XINFO STREAM"}}) {
+    CAPTURE(row.command);
+    ScriptedServer odd;
+    odd.on(row.command, {{":1\r\n"}});
+    says(refused(at(odd.port()), {}, again), ErrorCode::protocol, row.says + " at 127.0.0.1:" + std::to_string(odd.port()) + ": the reply has not the form");
+  }
+  for (const std::string command : {"INFO", "CLIENT", "SCRIPT", "XINFO", "XGROUP", "TYPE"}) {  // the connection ends instead of a reply
+    CAPTURE(command);
+    ScriptedServer gone;
+    gone.on(command, {{"", pulse_test::Answer::Then::close}});
+    says(refused(at(gone.port()), {}, command == "XINFO" ? again : member("one")), ErrorCode::unavailable, "is lost: the server closed the connection");
+  }
+}
+
 TEST_SUITE_BEGIN("redis-server");
 
 TEST_CASE("redis start: the system takes the connection for a server that stands still: logging in has its deadline, too") {

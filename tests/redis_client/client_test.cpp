@@ -105,6 +105,15 @@ TEST_CASE("redis client: each broken law is noticed") {
 
 TEST_CASE("redis client: the laws, over a loopback port") { CHECK(pulse::conformance::redis_client<SocketClient>() == ""); }
 
+namespace {
+/// Looks again and again before it sleeps.
+struct Spinning : SocketClient {
+  explicit Spinning(const RedisUrl& url) : SocketClient(url, {.spin = 200us}) {}
+};
+}  // namespace
+
+TEST_CASE("redis client: the laws hold for one that spins before it sleeps") { CHECK(pulse::conformance::redis_client<Spinning>() == ""); }
+
 TEST_SUITE("redis-server") {
   TEST_CASE("redis client: the laws, over a real server, by TCP and by a Unix socket, with a password") {
     RedisServer server{"requirepass \"se cret\""};

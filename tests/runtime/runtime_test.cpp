@@ -176,6 +176,21 @@ TEST_CASE("on the bus, too, settings that make no sense are refused") {
   CHECK(runtime.mode() == pulse::RuntimeMode::stopped);
 }
 
+TEST_CASE("a subscription that is refused is an error of the start that names the backend, and leaves nothing running") {
+  Bus bus;
+  Rates rates;
+  pulse::NoMetrics metrics;
+  pulse::RuntimeOptions options;
+  options.consumer.subscribe.group.clear();
+  pulse::Runtime runtime{config("inmem"), pulse::backends(pulse::backend<"inmem">(bus)), pulse::LruWindow{64}, metrics, rates, options};
+  const auto started = runtime.start();
+  REQUIRE_FALSE(started);
+  CHECK(started.error().code == pulse::ErrorCode::config);
+  CHECK(started.error().message == "inmem: SubscribeOptions: streams, group and consumer must not be empty");
+  CHECK(runtime.mode() == pulse::RuntimeMode::stopped);
+  CHECK_FALSE(runtime.health().live);
+}
+
 TEST_CASE("a handler that does not return is reported at the deadline, not waited for") {
   Bus bus;
   struct Stuck {
