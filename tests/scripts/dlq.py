@@ -48,6 +48,11 @@ def wrong(name, *words, says, **extra):
 
 
 with Redis() as redis:
+    for words in (["list"], ["redrive", "--all"], ["purge", "--all", "--yes"], ["show", "1-0"]):
+        code, out, err = run(redis, "--stream", "mistyped", *words)
+        check(f"{words[0]} of a stream that is not there: one line that names it, exit 1", code == 1 and out == "" and err.count("\n") == 1 and 'there is no stream "mistyped"' in err, (code, out, err))
+    check("nothing was made by asking", redis("DBSIZE") == "0")
+    redis("XGROUP", "CREATE", stream, "pipeline", "0", "MKSTREAM")
     code, out, err = run(redis, "list")
     check("an empty DLQ is said to be empty", code == 0 and out == f'no dead letters in "{dlq}"\n', (code, out, err))
 
@@ -143,6 +148,9 @@ with Redis() as redis:
                   ["--url", redis.url.replace("unix://", "unix://:sesame@")]):
         everything += "".join(map(str, run(redis, *words, "list")))
     check("no password is printed", "sesame" not in everything and "127.0.0.1:1" in everything, everything)
+    redis("ACL", "SETUSER", "asks-no-type", "on", "nopass", "~*", "+@all", "-type")
+    code, out, err = run(redis, "--url", redis.url.replace("unix://", "unix://asks-no-type:x@"), "list")
+    check("who may not ask for a key's type sees the dead letters all the same", code == 0 and err == "", (code, out, err))
     redis("SET", "text.dlq", "x")
     code, out, err = run(redis, "--stream", "text", "list")
     check("a DLQ that is no stream: one line that names it, exit 1", code == 1 and err.count("\n") == 1 and "WRONGTYPE" in err, (code, err))

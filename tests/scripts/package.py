@@ -125,6 +125,15 @@ def _():
     run("pkg-config", f"--exact-version={version}", "pulse", env=env)
     compile_and_run("by_pkg_config", *run("pkg-config", "--cflags", "--libs", "pulse", env=env).split())
     same("the installed headers and those of the tree", headers_below(work / "usr/include"), headers_below(root / "include"))
+    same("what is installed to be run and nothing", (work / "usr/bin").exists(), False)
+
+
+@way("meson install of the tool, where it is asked for", "meson")
+def _():
+    run("meson", "setup", work / "tool_build", root, "-Dtests=false", "-Dexamples=false", "-Dtools=true", "--prefix", work / "tool_usr")
+    run("meson", "install", "-C", work / "tool_build")
+    same("the programs that are installed", [p.name for p in (work / "tool_usr/bin").iterdir()], ["pulse-dlq"])
+    same("its help", run(work / "tool_usr/bin/pulse-dlq", "--help").startswith("usage: pulse-dlq "), True)
 
 
 @way("meson install, with find_package of CMake, also after the tree was moved", "meson", "cmake")
@@ -175,6 +184,10 @@ def _():
     folder, build = meson_project("subproject")
     (folder / "subprojects/pulse").symlink_to(root)
     build()
+    lines = (folder / "meson.build").read_text()
+    (folder / "meson.build").write_text(lines.replace("dependency('pulse')", "dependency('pulse', include_type: 'system')"))
+    run("meson", "setup", folder / "system", folder, "--wrap-mode=forcefallback")
+    same("Pulse's headers and headers of the system", re.findall(r"-(I|isystem)\S*subprojects/pulse/include", (folder / "system/build.ninja").read_text()), ["isystem"])
 
 
 @way("Meson wrap with [provide], its archive checked by its hash", "meson", "git")

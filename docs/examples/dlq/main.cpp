@@ -150,6 +150,19 @@ int main(int argc, char** argv) {
 
   const std::string stream = options.stream.empty() ? pulse::stream_key(pulse::feedback_stream, config->name_space) : options.stream;
   Bus bus{std::move(*url)};
+  for (const std::string& key : {pulse::dlq_key(stream), stream}) {
+    const pulse::Result<bool> there = bus.exists(key);
+    if (!there && there.error().code != pulse::ErrorCode::denied) {  // who may not ask is not kept from the dead letters
+      return fail(there.error());
+    }
+    if (!there || *there) {
+      break;
+    }
+    if (key == stream) {
+      return fail({pulse::ErrorCode::not_found,
+                   "there is no stream \"" + dlq::printable(stream) + "\", and it has no dead letters: --stream or MD_NAMESPACE names another"});
+    }
+  }
   switch (options.verb) {
     case dlq::Verb::list: return list(bus, stream, options);
     case dlq::Verb::show: return show(bus, stream, options);

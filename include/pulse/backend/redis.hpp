@@ -118,7 +118,7 @@ class RedisBackend {
     }
     const std::string dlq = dlq_key(stream);
     Status asked = commands_->ask(
-        "XRANGE", [&](auto& c) { c.begin("XRANGE")(dlq)(after.next())("+")("COUNT")(static_cast<std::uint64_t>(max)); },
+        "XRANGE", [&](auto& c) { c.begin("XRANGE")(dlq)(after.next())("+")("COUNT")(max); },
         [&](ReplyReader& reply) { return detail::read_dead_letters(reply, letters); });
     return asked ? Result<std::vector<DeadLetter>>{std::move(letters)} : Result<std::vector<DeadLetter>>{std::move(asked).error()};
   }
@@ -199,6 +199,20 @@ class RedisBackend {
         });
   }
 
+  /// Whether anything is stored under the key, were it an empty stream. Errors: denied, for a user without TYPE.
+  Result<bool> exists(std::string_view key) {
+    bool there = false;
+    Status asked = commands_->ask(
+        "TYPE", [&](auto& c) { c.begin("TYPE")(key); },
+        [&](ReplyReader& reply) {
+          std::string_view type;
+          const bool read = reply.text(type);
+          there = type != "none";
+          return read;
+        });
+    return asked ? Result<bool>{there} : Result<bool>{std::move(asked).error()};
+  }
+
   /// Entries in a stream.
   Result<std::uint64_t> length(std::string_view stream) {
     std::int64_t entries = 0;
@@ -277,7 +291,7 @@ class RedisBackend {
   Status redrive_some(std::string_view stream, EntryId first, EntryId last, std::size_t max, std::vector<EntryId>& ids) {
     const std::string dlq = dlq_key(stream);
     return commands_->ask(
-        "redriving", [&](auto& c) { c.begin_script(static_cast<std::size_t>(Script::redrive), 2)(dlq)(stream)(first)(last)(static_cast<std::uint64_t>(max)); },
+        "redriving", [&](auto& c) { c.begin_script(static_cast<std::size_t>(Script::redrive), 2)(dlq)(stream)(first)(last)(max); },
         [&](ReplyReader& reply) {
           std::uint32_t count = 0;
           if (!reply.array(count)) {
