@@ -115,7 +115,7 @@ class BloomGenerations {
 
   void renew(std::uint64_t hash) noexcept { insert(hash); }
 
-  [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(before_ + entered_); }
+  [[nodiscard]] std::size_t size() const noexcept { return before_ + entered_; }
   [[nodiscard]] std::size_t window() const noexcept { return static_cast<std::size_t>(window_); }
   [[nodiscard]] std::size_t bytes() const noexcept { return pairs_.size() * sizeof(Pair); }
 
@@ -130,7 +130,7 @@ class BloomGenerations {
   BloomGenerations(std::size_t window, BloomShape shape)
       : bits_(shape.bits), window_(window), pairs_(static_cast<std::size_t>(static_cast<double>(window) / shape.ids_per_block) + 1) {}
 
-  [[nodiscard]] std::size_t place(std::uint64_t hash) const noexcept { return static_cast<std::size_t>((hash >> 32) * pairs_.size() >> 32); }
+  [[nodiscard]] std::size_t place(std::uint64_t hash) const noexcept { return (hash >> 32) * pairs_.size() >> 32; }
   [[nodiscard]] bool is_stale(const Line& line) const noexcept { return (line[words - 1] & mark) != turn_[young_]; }
   void clear_stale(Line& line) const noexcept {
     if (is_stale(line)) {

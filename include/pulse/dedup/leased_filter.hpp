@@ -74,7 +74,7 @@ class LeaseTable {
     std::uint32_t next = none;  ///< of its chain, or of those that are free
   };
 
-  [[nodiscard]] std::size_t chain(std::uint64_t hash) const noexcept { return static_cast<std::size_t>(hash) & (chains_.size() - 1); }
+  [[nodiscard]] std::size_t chain(std::uint64_t hash) const noexcept { return hash & (chains_.size() - 1); }
 
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> chains_;  ///< the first slot of each

@@ -158,7 +158,7 @@ class RedisDedup {
     char what;
   };
   struct Hash {
-    std::size_t operator()(EventId id) const noexcept { return static_cast<std::size_t>(id.high ^ (id.low * 0x9e3779b97f4a7c15U)); }
+    std::size_t operator()(EventId id) const noexcept { return id.high ^ (id.low * 0x9e3779b97f4a7c15U); }
   };
 
   Status check() const {

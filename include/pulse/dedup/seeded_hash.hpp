@@ -39,7 +39,7 @@ class SeededHash {
 /// The same as a functor for standard containers.
 struct SeededIdHash {
   SeededHash hash{SeededHash::random_seed()};
-  [[nodiscard]] std::size_t operator()(EventId id) const noexcept { return static_cast<std::size_t>(hash(id)); }
+  [[nodiscard]] std::size_t operator()(EventId id) const noexcept { return hash(id); }
 };
 
 }  // namespace pulse::inline v0_1::detail

@@ -25,7 +25,7 @@ class SipHash128 {
     for (std::size_t at = 0; at < whole; at += 8) {
       absorb(word(text.substr(at, 8)));
     }
-    absorb(word(text.substr(whole)) | static_cast<std::uint64_t>(text.size()) << 56);
+    absorb(word(text.substr(whole)) | std::uint64_t{text.size()} << 56);
     v2_ ^= 0xee;
     const std::uint64_t low = finish();
     v1_ ^= 0xdd;

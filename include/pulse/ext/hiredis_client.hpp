@@ -91,7 +91,7 @@ class HiredisClient {
         }
         continue;
       }
-      if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+      if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
         return end(first, wire_.lost(got == 0 ? "the server closed the connection" : detail::system_error_text(errno)));
       }
       switch (errno == EINTR ? detail::Waited::ready : wire_.wait(deadline)) {

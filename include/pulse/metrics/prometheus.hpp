@@ -32,7 +32,7 @@ namespace detail {
 
 /// The bucket of a duration. Complexity: constant.
 constexpr std::size_t histogram_bucket(std::int64_t ns) noexcept {
-  const auto width = static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(ns > 1 ? ns - 1 : 0)));
+  const auto width = static_cast<std::size_t>(64 - std::countl_zero(static_cast<std::uint64_t>(ns > 1 ? ns - 1 : 0)));
   const std::size_t bucket = width <= 10 ? 0 : (width - 9) / 2;
   return bucket < histogram_bounds_ns.size() ? bucket : histogram_bounds_ns.size();
 }

@@ -80,7 +80,7 @@ class RedisConnection {
   /// The call of a script: keys, then words, then `end`.
   RedisCommand& begin_script(std::size_t which, std::size_t keys) {
     command_.clear();
-    return command_("EVALSHA")(shas_[which])(static_cast<std::uint64_t>(keys));
+    return command_("EVALSHA")(shas_[which])(keys);
   }
   void end() { client_->append(command_.words()); }
 

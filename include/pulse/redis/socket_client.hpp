@@ -86,7 +86,7 @@ class SocketClient {
         filled_ += static_cast<std::size_t>(got);
         continue;
       }
-      if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+      if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
         forget();
         return lost(got == 0 ? "the server closed the connection" : detail::system_error_text(errno));
       }

@@ -18,6 +18,8 @@
 
 namespace pulse::inline v0_1::detail {
 
+static_assert(EAGAIN == EWOULDBLOCK, "where the two differ, what a socket says that has nothing to give must be compared with both");
+
 /// What clients over a plain socket have in common: the connection, the commands on their way out, deadlines and interrupts. How replies
 /// are read is the client's own. `interrupt` is any thread's, the rest is one's.
 class RedisWire {
@@ -60,7 +62,7 @@ class RedisWire {
       const ssize_t wrote = ::send(socket_.fd(), out_.data() + sent, out_.size() - sent, MSG_NOSIGNAL);
       if (wrote >= 0) {
         sent += static_cast<std::size_t>(wrote);
-      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      } else if (errno == EAGAIN) {
         // An interrupt is for whoever waits for a reply: it is handed on to the next read.
         switch (waker_.wait(socket_.fd(), POLLOUT, deadline)) {
           case Waited::timed_out: return lost("the write timed out");

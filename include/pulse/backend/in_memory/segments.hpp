@@ -46,11 +46,11 @@ class SegmentWindow {
       first_ = base_ = number;
     }
     if (number < base_) {
-      segments_.insert(segments_.begin(), static_cast<std::size_t>(base_ - number), nullptr);  // one that is passed over takes no memory
+      segments_.insert(segments_.begin(), base_ - number, nullptr);  // one that is passed over takes no memory
       base_ = number;
     }
     if (number - base_ >= segments_.size()) {
-      segments_.resize(static_cast<std::size_t>(number - base_ + 1));
+      segments_.resize(number - base_ + 1);
     }
     first_ = std::min(first_, number);
     std::shared_ptr<Segment>& segment = segments_[number - base_];
