@@ -43,6 +43,7 @@ int main(int count, char** words) {
   pulse::RedisBackend<> bus{*url};
   pulse::ConsumerOptions options;
   options.subscribe.streams = {pulse::stream_key("market.ticks", config->name_space)};
+  options.subscribe.consumer = config->consumer;  // PULSE_CONSUMER: each process of a group has its own
   pulse::Consumer consumer{bus, pulse::Journaled<pulse::FifoWindow>{pulse::FifoWindow{65536}, std::move(*journal)}, pulse::NoMetrics{}, handle, options};
   if (const pulse::Status ended = consumer.run(stop.token()); !ended) {
     std::fprintf(stderr, "%s\n", ended.error().message.c_str());

@@ -93,6 +93,13 @@ class Runtime {
     if (options_.consumer.subscribe.streams.empty()) {
       options_.consumer.subscribe.streams.push_back(stream_key(feedback_stream, config_.name_space));
     }
+    const SubscribeOptions untouched;  // what the program has named stays
+    if (options_.consumer.subscribe.group == untouched.group) {
+      options_.consumer.subscribe.group = config_.group;
+    }
+    if (options_.consumer.subscribe.consumer == untouched.consumer) {
+      options_.consumer.subscribe.consumer = config_.consumer;
+    }
   }
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;

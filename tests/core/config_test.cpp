@@ -6,6 +6,7 @@
 #include <string>
 
 #include "pulse/core/config.hpp"
+#include "pulse/core/delivery.hpp"
 
 namespace {
 
@@ -37,6 +38,8 @@ TEST_CASE("config: nothing set gives the documented defaults") {
   CHECK(config->redis_url == "redis://localhost:6379/0");
   CHECK(config->name_space == "mdp");
   CHECK(config->track == pulse::Track::v1);
+  CHECK(config->group == pulse::SubscribeOptions{}.group);
+  CHECK(config->consumer == pulse::SubscribeOptions{}.consumer);
   CHECK(config->publisher_token.empty());
   CHECK(config->feedback.enable);
   CHECK(config->feedback.provider == "ibkr");
@@ -51,6 +54,8 @@ TEST_CASE("config: every variable is read") {
                             {"REDIS_URL", "rediss://u:p@h:1/2"},
                             {"MD_NAMESPACE", "x.y"},
                             {"SCHEMA_TRACK", "v2"},
+                            {"PULSE_GROUP", "pipeline-cpp"},
+                            {"PULSE_CONSUMER", "host-7:1"},
                             {"PUBLISHER_TOKEN", "t"},
                             {"MDP_FB_ENABLE_FEEDBACK", "0"},
                             {"MDP_FB_PROVIDER_NAME", "Interactive Brokers"},
@@ -63,6 +68,8 @@ TEST_CASE("config: every variable is read") {
   CHECK(config->redis_url == "rediss://u:p@h:1/2");
   CHECK(config->name_space == "x.y");
   CHECK(config->track == pulse::Track::v2);
+  CHECK(config->group == "pipeline-cpp");
+  CHECK(config->consumer == "host-7:1");
   CHECK(config->publisher_token == "t");
   CHECK(!config->feedback.enable);
   CHECK(config->feedback.provider == "Interactive Brokers");
@@ -87,6 +94,11 @@ TEST_CASE("config: a bad value is named with its variable, the value and what is
     CHECK(message == "MDP_FB_SCALE_SOFT is \"" + std::string(bad) + "\"; allowed is a decimal number from 0 to 1, such as 0.5");
   }
   CHECK(has(error_of({{"MD_NAMESPACE", "a b"}}), "MD_NAMESPACE is \"a b\""));
+  for (const char* variable : {"PULSE_GROUP", "PULSE_CONSUMER"}) {
+    CHECK(from({{variable, std::string(128, 'x')}}));
+    CHECK(error_of({{variable, "a\tb"}}) == std::string(variable) + " is \"a?b\"; allowed is a name of 1 to 128 printable bytes");
+    CHECK(has(error_of({{variable, std::string(129, 'x')}}), variable));
+  }
   CHECK(has(error_of({{"MD_NAMESPACE", "a\nforged line"}}), "\"a?forged line\""));  // one line, whatever the value
   CHECK(has(error_of({{"MD_NAMESPACE", std::string(1000, 'x')}}), "xxx...\""));
 }

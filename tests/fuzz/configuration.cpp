@@ -106,6 +106,8 @@ void environment(Variables variables) {
   };
   same("EVENT_BUS_BACKEND", config->backend, "inmem");
   same("MD_NAMESPACE", config->name_space, "mdp");
+  same("PULSE_GROUP", config->group, "pipeline");
+  same("PULSE_CONSUMER", config->consumer, "consumer-1");
   same("MDP_FB_PROVIDER_NAME", feedback.provider, "ibkr");
   const auto share = [&](const char* name, double value) {
     law(variables[name].empty() || value == std::strtod(variables[name].c_str(), nullptr), "a share is read as the C library reads it", variables[name]);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "pulse/backend/in_memory.hpp"
 #include "pulse/dedup/lru_window.hpp"
@@ -83,6 +84,29 @@ TEST_CASE("the namespace is part of the stream's key") {
   until([&] { return rates.applied == 1; });
   CHECK(rates.scale == 0.5);
   CHECK(runtime.stop());
+}
+
+TEST_CASE("the member's name and its group are the environment's, where the program names none") {
+  Bus bus;
+  Rates rates;
+  pulse::NoMetrics metrics;
+  pulse::PulseConfig named = config("inmem");
+  named.group = "cpp";
+  named.consumer = "pod-7";
+  const std::string stream = pulse::stream_key(pulse::feedback_stream);
+  pulse::Runtime runtime{named, pulse::backends(pulse::backend<"inmem">(bus)), pulse::LruWindow{64}, metrics, rates};
+  REQUIRE(runtime.start());
+  CHECK(runtime.stop());
+  CHECK(bus.consumers(stream, "cpp") == std::vector<std::string>{"pod-7"});
+
+  pulse::RuntimeOptions options;
+  options.consumer.subscribe.group = "own";
+  options.consumer.subscribe.consumer = "me";
+  pulse::Runtime decided{named, pulse::backends(pulse::backend<"inmem">(bus)), pulse::LruWindow{64}, metrics, rates, options};
+  REQUIRE(decided.start());
+  CHECK(decided.stop());
+  CHECK(bus.consumers(stream, "own") == std::vector<std::string>{"me"});
+  CHECK(bus.consumers(stream, "cpp") == std::vector<std::string>{"pod-7"});
 }
 
 TEST_CASE("an unknown backend is an error that lists what there is") {

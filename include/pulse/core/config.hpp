@@ -43,6 +43,8 @@ struct PulseConfig {
   std::string redis_url = "redis://localhost:6379/0";  ///< REDIS_URL; print it by `redacted` only
   std::string name_space = "mdp";                      ///< MD_NAMESPACE
   Track track = Track::v1;                             ///< SCHEMA_TRACK
+  std::string group = "pipeline";                      ///< PULSE_GROUP, for `SubscribeOptions::group`
+  std::string consumer = "consumer-1";                 ///< PULSE_CONSUMER, for `SubscribeOptions::consumer`
   std::string publisher_token;                         ///< PUBLISHER_TOKEN; never printed
   FeedbackSettings feedback{};                         ///< MDP_FB_*
 
@@ -163,6 +165,8 @@ Result<PulseConfig> PulseConfig::from_env(Lookup&& lookup) {
   name("EVENT_BUS_BACKEND", config.backend, false, "the name of a backend, such as inmem or redis");
   name("MD_NAMESPACE", config.name_space, false, "1 to 128 letters, digits, '_', '-' or '.'");
   read("SCHEMA_TRACK", "v1 or v2", [&](std::string_view text) { return value_of(text, config.track); });
+  name("PULSE_GROUP", config.group, true, "a name of 1 to 128 printable bytes");
+  name("PULSE_CONSUMER", config.consumer, true, "a name of 1 to 128 printable bytes");
   flag("MDP_FB_ENABLE_FEEDBACK", config.feedback.enable);
   name("MDP_FB_PROVIDER_NAME", config.feedback.provider, true, "a name of 1 to 128 printable bytes");
   scale("MDP_FB_SCALE_OK", config.feedback.scale_ok);
