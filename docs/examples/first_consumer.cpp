@@ -22,7 +22,7 @@ struct pulse::Describe<Tick> {
 };
 
 int main() {
-  pulse::InMemoryBackend<std::string> bus;  // bytes, as a broker would carry them; Envelope<Tick> would skip the codec
+  pulse::InMemoryBackend<std::string> bus{{.trim_acked = true}};  // bytes, as of a broker; what was handled is freed
   const std::string stream = pulse::stream_key("market.ticks");
 
   int handled = 0;

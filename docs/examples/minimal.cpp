@@ -6,7 +6,7 @@
 #include <cstdio>
 
 int main() {
-  pulse::InMemoryBackend<pulse::Envelope<pulse::FeedbackEvent>> bus;
+  pulse::InMemoryBackend<pulse::Envelope<pulse::FeedbackEvent>> bus{{.trim_acked = true}};  // keeps no entry that was handled
   pulse::RateCoordinator rates;
   (void)rates.register_provider("ibkr", {.capacity = 100, .refill_rate = 1000});
   pulse::Consumer consumer{bus, pulse::FifoWindow{65536}, pulse::NoMetrics{}, rates};
