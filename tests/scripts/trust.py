@@ -24,7 +24,7 @@ GUARANTEES = [
     "Stopping is bounded",
     "A long handler keeps its lease",
     "The newest level counts",
-    "Everything has a bound",
+    "Everything has a bound, or takes one",
     "Off costs nothing",
 ]
 FIELD_BUGS = [
