@@ -163,8 +163,8 @@ TEST_CASE("redis dedup: settings that cannot be, and a server that is away") {
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == pulse::ErrorCode::config);
   CHECK(refused.error().message.find("RedisDedupOptions.owner is \"a:b\"") == 0);
-  for (auto* const part : {&pulse::RedisDedupOptions::lease, &pulse::RedisDedupOptions::window, &pulse::RedisDedupOptions::connect_timeout,
-                           &pulse::RedisDedupOptions::command_timeout}) {
+  for (const auto part : {&pulse::RedisDedupOptions::lease, &pulse::RedisDedupOptions::window, &pulse::RedisDedupOptions::connect_timeout,
+                          &pulse::RedisDedupOptions::command_timeout}) {
     pulse::RedisDedupOptions none;
     none.*part = 0ms;
     const auto unset = pulse::RedisDedup<>{pulse::RedisUrl{}, none}.claim(ids, claims);
