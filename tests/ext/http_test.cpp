@@ -117,6 +117,8 @@ TEST_CASE("http: metrics and health, each with its status and type") {
   CHECK(has(get(endpoint, "/health"), "Content-Type: application/json\r\n"));
   CHECK(has(body(get(endpoint, "/health")), "{\"service\":\"service\",\"state\":\"healthy\",\"components\":[{\"name\":\"part\""));
   CHECK(body(get(endpoint, "/health/live")) == "live\n");
+  CHECK(get(endpoint, "/").starts_with("HTTP/1.1 200 OK\r\n"));
+  CHECK(body(get(endpoint, "/")) == "/metrics\n/health\n/health/live\n/health/ready\n");
   CHECK(body(get(endpoint, "/health/ready")) == "ready\n");
 
   part.ready = false;
@@ -138,6 +140,7 @@ TEST_CASE("http: what is not there, what is not allowed, and what is no request"
   endpoint.page("/throws", []() -> HttpPage { throw std::runtime_error("out of order"); });
   REQUIRE(endpoint.start());
   CHECK(body(get(endpoint, "/own")) == "<p>");
+  CHECK(body(get(endpoint, "/")) == "/own\n/throws\n");
   CHECK(get(endpoint, "/metrics").starts_with("HTTP/1.1 404 "));
   CHECK(get(endpoint, "/health").starts_with("HTTP/1.1 404 "));
   CHECK(get(endpoint, "/own/").starts_with("HTTP/1.1 404 "));

@@ -24,6 +24,7 @@ namespace pulse::inline v0_1 {
 /// | `/health/live` | 200 while no component is stuck, else 503: for who restarts it |
 /// | `/health/ready` | 200 while every component does its work, else 503: for who sends it work |
 /// | `/health` | the whole status as JSON; 503 where it is unhealthy |
+/// | `/` | the paths that there are, one a line |
 ///
 ///     pulse::Health health{"bars-pipeline", "2.3.1"};
 ///     health.watch("consumer", consumer);
@@ -84,6 +85,14 @@ class HttpEndpoint {
       }
     }
     HttpPage page;
+    if (path == "/") {
+      for (const auto& [name, make] : pages_) {
+        page.body += name + '\n';
+      }
+      page.body += metrics_ != nullptr || health_ != nullptr ? "/metrics\n" : "";
+      page.body += health_ != nullptr ? "/health\n/health/live\n/health/ready\n" : "";
+      return page;
+    }
     if (path == "/metrics" && (metrics_ != nullptr || health_ != nullptr)) {
       page.type = prometheus_content_type;
       if (metrics_ != nullptr) {
