@@ -29,7 +29,9 @@ TEST_CASE("redis: keeps the laws of a backend") {
               },
               [&](ManualClock& clock, std::chrono::milliseconds by) {
                 clock.advance(by);
-                age(server, "s", by);
+                for (const char* stream : {"s", "t", "u"}) {
+                  age(server, stream, by);
+                }
               }) == "");
   }
 }
