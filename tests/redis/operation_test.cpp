@@ -104,6 +104,18 @@ TEST_CASE("redis: dead letters are listed by pages, redriven one, by range and a
   CHECK(cli(server, {"XLEN", "s.dlq"}) == "0");
 }
 
+TEST_CASE("redis: a stream that is empty exists, and one that nobody made does not") {
+  RedisServer server;
+  Backend backend{url_of(server.url())};
+  CHECK_FALSE(*backend.exists("s"));
+  REQUIRE(backend.subscribe(member("one")));
+  CHECK(*backend.exists("s"));
+  CHECK(*backend.length("s") == 0);
+  CHECK_FALSE(*backend.exists("s.dlq"));
+  REQUIRE(cli(server, {"SET", "text", "x"}) == "OK");
+  CHECK(*backend.exists("text"));
+}
+
 TEST_CASE("redis: more dead letters than one step redrives") {
   RedisServer server;
   Backend backend{url_of(server.url())};
