@@ -91,9 +91,9 @@ TEST_CASE("a TtlWindow knows as many ids as its time holds, turn after turn of t
     REQUIRE(window.claim(id(n)) == Claim::fresh);
     window.commit(id(n));
     REQUIRE(window.size() == (n < 10 ? n + 1 : 11));
-    if (n >= 253) {
-      REQUIRE(window.claim(id(n - 248)) == Claim::fresh);  // of the ticks that are to come
-      window.release(id(n - 248));
+    if (n >= 258) {
+      REQUIRE(window.claim(id(n - 258)) == Claim::fresh);  // whose tick has the number of one five ticks ago
+      window.release(id(n - 258));
     }
     clock.advance(1s);
   }

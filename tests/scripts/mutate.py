@@ -206,7 +206,8 @@ def looked_at(root):
     known = {}
     for line in (root / "tests" / "mutation-survivors.txt").read_text().splitlines():
         if line and not line.startswith("#"):
-            header, change, source, reason = line.split(" | ", 3)
+            header, change, rest = line.split(" | ", 2)
+            source, _, reason = rest.rpartition(" | ")  # the source may have one, too
             known[header, change, source] = reason
     return known
 
