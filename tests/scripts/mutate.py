@@ -206,8 +206,8 @@ def looked_at(root):
     known = {}
     for line in (root / "tests" / "mutation-survivors.txt").read_text().splitlines():
         if line and not line.startswith("#"):
-            header, change, rest = line.split(" | ", 2)
-            source, _, reason = rest.rpartition(" | ")  # the source may have one, too
+            # A bar may stand in a change and in a source, but not in a reason.
+            header, change, source, reason = re.fullmatch(r"(\S+) \| ((?:\S+ -> \S+|[^|]+?)(?: #\d+)?) \| (.*) \| (.*)", line).groups()
             known[header, change, source] = reason
     return known
 
