@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Runs a test program to its end or to a limit of its own, below Meson's: a test that hangs is then counted as failed, and says so. Counts its cases in
-the file that PULSE_COUNTS names, and names those that failed in a file beside it, for who sees no more than the end of the output."""
+the file that PULSE_COUNTS names, and names those that failed in a file beside it, for who sees no more than the end of the output. PULSE_TEST_LIMIT is
+another limit in seconds, for builds that are slow."""
 import os
 import signal
 import subprocess
 
-LIMIT = 540
+LIMIT = int(os.environ.get("PULSE_TEST_LIMIT", "540"))
 
 
 def run(command):
