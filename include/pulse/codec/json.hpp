@@ -186,7 +186,7 @@ class JsonCodec {
     std::string_view read;
     at = in.string(at, read, buffer_);
     if (at != nullptr) {
-      out = read;
+      detail::assign_text(out, read);
     }
     return at;
   }

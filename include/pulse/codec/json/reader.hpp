@@ -139,7 +139,7 @@ class EventReader {
           refuse<FieldType>(at);
         }
       } else if (past != nullptr) {
-        out = text;
+        assign_text(out, text);
       }
       return past;
     }

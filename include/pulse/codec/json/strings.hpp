@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #if defined(__SSE2__)
@@ -10,6 +11,16 @@
 #endif
 
 namespace pulse::inline v0_1::detail {
+
+/// Puts a text into a string or a view. Feeds say the same again with each event, or something as long: then it is one copy to where the string is.
+inline void assign_text(std::string& out, std::string_view text) {
+  if (out.size() == text.size()) {
+    std::memcpy(out.data(), text.data(), text.size());
+  } else {
+    out = text;
+  }
+}
+inline void assign_text(std::string_view& out, std::string_view text) noexcept { out = text; }
 
 /// The strings of a JSON text, and where and why reading it stopped. See JsonScanner.
 class JsonStrings {
@@ -32,15 +43,12 @@ class JsonStrings {
   /// for as many more bytes as the document has, so that it never moves.
   const char* string(const char* at, std::string_view& out, std::string& buffer) {
     const char* const from = at + 1;
-    at = plain_run(from);
-    if (at != nullptr && *at == '\\') [[unlikely]] {
-      return escaped_string(from, at, out, buffer);
+    at = plain_end(from);
+    if (at == end_ || *at != '"') [[unlikely]] {
+      return other_string(from, at, out, buffer);
     }
-    if (at != nullptr) {
-      out = {from, static_cast<std::size_t>(at - from)};
-      ++at;
-    }
-    return at;
+    out = {from, static_cast<std::size_t>(at - from)};
+    return at + 1;
   }
 
  protected:
@@ -48,12 +56,18 @@ class JsonStrings {
   const char* end_;
 
  private:
-  [[gnu::noinline]] const char* escaped_string(const char* from, const char* at, std::string_view& out, std::string& buffer) {
+  /// One that is not plain, from `at` on.
+  [[gnu::noinline]] const char* other_string(const char* from, const char* at, std::string_view& out, std::string& buffer) {
+    at = checked_run(at);
+    if (at != nullptr && *at == '"') {
+      out = {from, static_cast<std::size_t>(at - from)};
+      return at + 1;
+    }
     const std::size_t start = buffer.size();
     while (at != nullptr && *at == '\\') {
       buffer.append(from, at);
       from = at = escape(at, buffer);
-      at = at != nullptr ? plain_run(at) : nullptr;
+      at = at != nullptr ? checked_run(plain_end(at)) : nullptr;
     }
     if (at == nullptr) {
       return nullptr;
@@ -63,30 +77,33 @@ class JsonStrings {
     return at + 1;
   }
 
-  /// The next quote or backslash; control characters and UTF-8 before it are checked.
-  const char* plain_run(const char* at) noexcept {
-    while (true) {
+  /// The next byte that is not plain: a quote, a backslash, a control character, one of a multi-byte character, or the end.
+  const char* plain_end(const char* at) const noexcept {
 #if defined(__SSE2__)
-      while (end_ - at >= 16) {
-        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-        const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
-        const __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-        const __m128i other = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));  // signed: control characters and bytes over 0x7f
-        const int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), other));
-        if (mask != 0) {
-          at += __builtin_ctz(static_cast<unsigned>(mask));
-          break;
-        }
-        at += 16;
+    for (; end_ - at >= 16; at += 16) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+      const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+      const __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+      const __m128i other = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));  // signed: control characters and bytes over 0x7f
+      const int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), other));
+      if (mask != 0) {
+        return at + __builtin_ctz(static_cast<unsigned>(mask));
       }
+    }
 #endif
-      while (at != end_ && static_cast<unsigned char>(*at) >= 0x20 && static_cast<unsigned char>(*at) < 0x80 && *at != '"' && *at != '\\') {
-        ++at;
-      }
+    while (at != end_ && static_cast<unsigned char>(*at) >= 0x20 && static_cast<unsigned char>(*at) < 0x80 && *at != '"' && *at != '\\') {
+      ++at;
+    }
+    return at;
+  }
+
+  /// The next quote or backslash, from a byte that is not plain on; control characters and UTF-8 before it are checked.
+  [[gnu::noinline]] const char* checked_run(const char* at) noexcept {
+    while (true) {
       if (at == end_) [[unlikely]] {
         return fail(at, "the text ends inside a string");
       }
-      if (*at == '"' || *at == '\\') [[likely]] {
+      if (*at == '"' || *at == '\\') {
         return at;
       }
       if (static_cast<unsigned char>(*at) < 0x20) {
@@ -96,7 +113,7 @@ class JsonStrings {
       if (length == 0) {
         return fail(at, "invalid UTF-8");
       }
-      at += length;
+      at = plain_end(at + length);
     }
   }
 
