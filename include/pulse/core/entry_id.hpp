@@ -2,6 +2,7 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -28,21 +29,35 @@ struct EntryId {
 };
 
 namespace detail {
-/// Reads a canonical unsigned decimal (no sign, no leading zero, fits 64 bits) that is all of `text`.
-constexpr bool parse_canonical_u64(std::string_view text, std::uint64_t& out) noexcept {
-  if (text.empty() || text.size() > 20 || (text.size() > 1 && text[0] == '0')) {
-    return false;
-  }
+/// Reads the canonical unsigned decimal (no sign, no leading zero, fits 64 bits) that `text` begins with. Returns how many characters it has, 0
+/// where there is none.
+constexpr std::size_t leading_canonical_u64(std::string_view text, std::uint64_t& out) noexcept {
+  constexpr std::size_t safe = 19;  // so many digits fit whatever they are
+  const auto digit = [&](std::size_t at) { return static_cast<unsigned>(text[at] - '0'); };
+  const std::size_t last = text.size() < safe ? text.size() : safe;
   std::uint64_t value = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') {
-      return false;
+  std::size_t at = 0;
+  for (; at < last && digit(at) < 10; ++at) {
+    value = value * 10 + digit(at);
+  }
+  if (at == safe && at < text.size() && digit(at) < 10) [[unlikely]] {
+    if (value > (std::numeric_limits<std::uint64_t>::max() - digit(at)) / 10) {
+      return 0;
     }
-    const auto digit = static_cast<std::uint64_t>(c - '0');
-    if (value > (std::numeric_limits<std::uint64_t>::max() - digit) / 10) {
-      return false;
-    }
-    value = value * 10 + digit;
+    value = value * 10 + digit(at++);
+  }
+  if (at > 1 && text[0] == '0') {
+    return 0;
+  }
+  out = value;
+  return at;
+}
+/// Reads one that is all of `text`.
+constexpr bool parse_canonical_u64(std::string_view text, std::uint64_t& out) noexcept {
+  std::uint64_t value = 0;
+  const std::size_t length = leading_canonical_u64(text, value);
+  if (length == 0 || length != text.size()) {
+    return false;
   }
   out = value;
   return true;
@@ -51,10 +66,9 @@ constexpr bool parse_canonical_u64(std::string_view text, std::uint64_t& out) no
 
 /// Reads the canonical form "ms-seq" (no leading zeros, nothing else). Returns false and leaves `out` alone otherwise.
 [[nodiscard]] constexpr bool parse_entry_id(std::string_view text, EntryId& out) noexcept {
-  const auto dash = text.find('-');
   EntryId id;
-  if (dash == std::string_view::npos || !detail::parse_canonical_u64(text.substr(0, dash), id.ms) ||
-      !detail::parse_canonical_u64(text.substr(dash + 1), id.seq)) {
+  const std::size_t dash = detail::leading_canonical_u64(text, id.ms);
+  if (dash == 0 || dash == text.size() || text[dash] != '-' || !detail::parse_canonical_u64(text.substr(dash + 1), id.seq)) {
     return false;
   }
   out = id;

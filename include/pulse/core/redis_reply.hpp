@@ -26,27 +26,36 @@ static_assert(sizeof(ReplyNode) == 16);
 /// views into the client's memory. One thread.
 class RedisReplies {
  public:
-  void nil() { nodes_.push_back({{nullptr}, 0, ReplyKind::nil}); }
+  void nil() { add({{nullptr}, 0, ReplyKind::nil}); }
   void integer(std::int64_t value) {
     ReplyNode node{{nullptr}, 0, ReplyKind::integer};
     node.integer = value;
-    nodes_.push_back(node);
+    add(node);
   }
   /// Requires: fewer than 2^32 bytes; so for `error`.
-  void text(std::string_view value) { nodes_.push_back({{value.data()}, static_cast<std::uint32_t>(value.size()), ReplyKind::text}); }
-  void error(std::string_view value) { nodes_.push_back({{value.data()}, static_cast<std::uint32_t>(value.size()), ReplyKind::error}); }
+  void text(std::string_view value) { add({{value.data()}, static_cast<std::uint32_t>(value.size()), ReplyKind::text}); }
+  void error(std::string_view value) { add({{value.data()}, static_cast<std::uint32_t>(value.size()), ReplyKind::error}); }
   /// Its elements follow.
-  void array(std::uint32_t elements) { nodes_.push_back({{nullptr}, elements, ReplyKind::array}); }
+  void array(std::uint32_t elements) { add({{nullptr}, elements, ReplyKind::array}); }
 
-  void clear() noexcept { nodes_.clear(); }
-  /// Keeps the first `count` values.
-  void truncate(std::size_t count) noexcept { nodes_.resize(count); }
-  [[nodiscard]] std::size_t size() const noexcept { return nodes_.size(); }
-  [[nodiscard]] std::span<const ReplyNode> nodes() const noexcept { return nodes_; }
-  [[nodiscard]] std::span<ReplyNode> nodes() noexcept { return nodes_; }
+  void clear() noexcept { size_ = 0; }
+  /// Keeps the first `count` values. Requires: there are as many.
+  void truncate(std::size_t count) noexcept { size_ = count; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::span<const ReplyNode> nodes() const noexcept { return {room_.data(), size_}; }
+  [[nodiscard]] std::span<ReplyNode> nodes() noexcept { return {room_.data(), size_}; }
 
  private:
-  std::vector<ReplyNode> nodes_;
+  void add(ReplyNode node) {
+    if (size_ == room_.size()) [[unlikely]] {
+      grow();
+    }
+    room_[size_++] = node;
+  }
+  [[gnu::cold, gnu::noinline]] void grow() { room_.resize(room_.size() < 32 ? 64 : room_.size() * 2); }
+
+  std::vector<ReplyNode> room_;  // as large as it ever was: adding a value is a store, which push_back is not
+  std::size_t size_ = 0;
 };
 
 /// Reads values one after the other. A function that answers false has not moved. One thread.

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,10 +30,12 @@ class RedisCommand {
   RedisCommand& operator()(EntryId id) { return (*this)("", id); }
   /// An id after a sign, as "(" for an open range.
   RedisCommand& operator()(std::string_view sign, EntryId id) {
+    if (id.ms != ms_ || ms_text_.empty()) {
+      ms_ = id.ms;
+      ms_text_ = std::to_string(id.ms) + '-';
+    }
     begin();
-    text_.insert(text_.end(), sign.begin(), sign.end());
-    write(id.ms);
-    text_.push_back('-');
+    text_.append(sign).append(ms_text_);
     write(id.seq);
     return end();
   }
@@ -67,13 +70,15 @@ class RedisCommand {
   void write(std::uint64_t number) {
     char digits[20];
     const auto done = std::to_chars(digits, digits + sizeof digits, number);
-    text_.insert(text_.end(), digits, done.ptr);
+    text_.append(digits, done.ptr);
   }
 
   std::vector<Word> words_;
-  std::vector<char> text_;
+  std::string text_;
   std::vector<std::string_view> views_;
   std::size_t from_ = 0;
+  std::uint64_t ms_ = 0;
+  std::string ms_text_;  ///< of ms_, with its dash: ids that are said together share it
 };
 
 }  // namespace pulse::inline v0_1::detail

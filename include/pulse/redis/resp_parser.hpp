@@ -28,85 +28,13 @@ class RespParser {
       left_ = 1;
       nodes_ = 0;
     }
-    while (left_ > 0) {
-      if (at == end) {
-        return more(1);
-      }
-      const char* next = at + 1;
-      std::int64_t number = 0;
-      switch (*at) {
-        case '$': {
-          if (const Parsed line = read_number(next, end, number); line != Parsed::reply) {
-            return line == Parsed::incomplete ? more(static_cast<std::size_t>(end - at) + 1) : Parsed::refused;
-          }
-          if (number < 0) {
-            if (number != -1) {
-              return Parsed::refused;
-            }
-            into.nil();
-            break;
-          }
-          const auto size = static_cast<std::size_t>(number);
-          if (size > max_text) {
-            too_large_ = true;
-            return Parsed::refused;
-          }
-          if (static_cast<std::size_t>(end - next) < size + 2) {
-            return more(static_cast<std::size_t>(next - at) + size + 2);
-          }
-          if (next[size] != '\r' || next[size + 1] != '\n') {
-            return Parsed::refused;
-          }
-          into.text({next, size});
-          next += size + 2;
-          break;
-        }
-        case '*': {
-          if (const Parsed line = read_number(next, end, number); line != Parsed::reply) {
-            return line == Parsed::incomplete ? more(static_cast<std::size_t>(end - at) + 1) : Parsed::refused;
-          }
-          if (number < 0) {
-            if (number != -1) {
-              return Parsed::refused;
-            }
-            into.nil();
-            break;
-          }
-          nodes_ += static_cast<std::size_t>(number);
-          if (static_cast<std::size_t>(number) > max_nodes || nodes_ > max_nodes) {
-            too_large_ = true;
-            return Parsed::refused;
-          }
-          into.array(static_cast<std::uint32_t>(number));
-          left_ += static_cast<std::size_t>(number);
-          break;
-        }
-        case ':':
-          if (const Parsed line = read_number(next, end, number); line != Parsed::reply) {
-            return line == Parsed::incomplete ? more(static_cast<std::size_t>(end - at) + 1) : Parsed::refused;
-          }
-          into.integer(number);
-          break;
-        case '+':
-        case '-': {
-          const auto* stop = static_cast<const char*>(std::memchr(next, '\r', static_cast<std::size_t>(end - next)));
-          if (stop == nullptr || stop + 1 == end) {
-            return static_cast<std::size_t>(end - next) > max_line ? Parsed::refused : more(static_cast<std::size_t>(end - at) + 1);
-          }
-          if (stop[1] != '\n') {
-            return Parsed::refused;
-          }
-          const std::string_view line{next, static_cast<std::size_t>(stop - next)};
-          *at == '+' ? into.text(line) : into.error(line);
-          next = stop + 2;
-          break;
-        }
-        default: return Parsed::refused;
-      }
-      at = next;
+    const char* here = at;  // not through the reference, which a node that is written might be
+    Parsed found = Parsed::reply;
+    while (left_ > 0 && (found = value(here, end, into)) == Parsed::reply) {
       --left_;
     }
-    return Parsed::reply;
+    at = here;
+    return found;
   }
 
   /// Begins anew, at a reply's first byte.
@@ -123,19 +51,92 @@ class RespParser {
     missing_ = bytes;
     return Parsed::incomplete;
   }
+  Parsed too_much() noexcept {
+    too_large_ = true;
+    return Parsed::refused;
+  }
+
+  /// Reads one value; of an array, its head.
+  Parsed value(const char*& at, const char* const end, RedisReplies& into) {
+    if (at == end) {
+      return more(1);
+    }
+    const char kind = *at;
+    if (kind != '$' && kind != '*' && kind != ':') [[unlikely]] {
+      return kind == '+' || kind == '-' ? line(at, end, into) : Parsed::refused;
+    }
+    const char* next = at + 1;
+    std::int64_t number = 0;
+    if (const Parsed head = read_number(next, end, number); head != Parsed::reply) [[unlikely]] {
+      return head == Parsed::incomplete ? more(static_cast<std::size_t>(end - at) + 1) : Parsed::refused;
+    }
+    if (kind == ':') {
+      into.integer(number);
+    } else if (number < 0) {
+      if (number != -1) {
+        return Parsed::refused;
+      }
+      into.nil();
+    } else if (kind == '*') {
+      nodes_ += static_cast<std::size_t>(number);
+      if (static_cast<std::size_t>(number) > max_nodes || nodes_ > max_nodes) {
+        return too_much();
+      }
+      into.array(static_cast<std::uint32_t>(number));
+      left_ += static_cast<std::size_t>(number);
+    } else {
+      const auto size = static_cast<std::size_t>(number);
+      if (size > max_text) {
+        return too_much();
+      }
+      if (static_cast<std::size_t>(end - next) < size + 2) {
+        return more(static_cast<std::size_t>(next - at) + size + 2);
+      }
+      if (next[size] != '\r' || next[size + 1] != '\n') {
+        return Parsed::refused;
+      }
+      into.text({next, size});
+      next += size + 2;
+    }
+    at = next;
+    return Parsed::reply;
+  }
+
+  /// A simple string or an error.
+  [[gnu::noinline]] Parsed line(const char*& at, const char* const end, RedisReplies& into) {
+    const char* const next = at + 1;
+    const auto* stop = static_cast<const char*>(std::memchr(next, '\r', static_cast<std::size_t>(end - next)));
+    if (stop == nullptr || stop + 1 == end) {
+      return static_cast<std::size_t>(end - next) > max_line ? Parsed::refused : more(static_cast<std::size_t>(end - at) + 1);
+    }
+    if (stop[1] != '\n') {
+      return Parsed::refused;
+    }
+    const std::string_view text{next, static_cast<std::size_t>(stop - next)};
+    *at == '+' ? into.text(text) : into.error(text);
+    at = stop + 2;
+    return Parsed::reply;
+  }
 
   /// An integer up to "\r\n".
   static Parsed read_number(const char*& at, const char* const end, std::int64_t& out) noexcept {
-    const char* digit = at;
-    std::uint32_t value = 0;
-    while (digit < end && digit - at < 9 && static_cast<unsigned char>(*digit - '0') < 10) {  // all but the rarest
-      value = value * 10 + static_cast<std::uint32_t>(*digit++ - '0');
+    constexpr std::ptrdiff_t few = 6;  // digits: all but the rarest, and where so many bytes follow, nothing on the way looks at the end
+    if (end - at >= few + 2) [[likely]] {
+      const char* digit = at;
+      const char* const last = at + few;
+      std::uint32_t value = 0;
+      for (; digit != last && static_cast<unsigned char>(*digit - '0') < 10; ++digit) {
+        value = value * 10 + static_cast<std::uint32_t>(*digit - '0');
+      }
+      if (digit > at && digit[0] == '\r' && digit[1] == '\n') [[likely]] {
+        out = value;
+        at = digit + 2;
+        return Parsed::reply;
+      }
     }
-    if (end - digit >= 2 && digit > at && digit[0] == '\r' && digit[1] == '\n') [[likely]] {
-      out = value;
-      at = digit + 2;
-      return Parsed::reply;
-    }
+    return read_any_number(at, end, out);
+  }
+  [[gnu::noinline]] static Parsed read_any_number(const char*& at, const char* const end, std::int64_t& out) noexcept {
     const std::size_t looked = static_cast<std::size_t>(end - at) < 24 ? static_cast<std::size_t>(end - at) : 24;
     const auto* stop = looked == 0 ? nullptr : static_cast<const char*>(std::memchr(at, '\r', looked));
     if (stop == nullptr || stop + 1 == end) {
