@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "pulse/detail/big_vector.hpp"
+#include "pulse/detail/prefetch.hpp"
 
 namespace pulse::inline v0_1::detail {
 
@@ -76,8 +77,8 @@ class BloomGenerations {
 
   void prefetch(std::uint64_t hash) const noexcept {
     const Pair& pair = pairs_[place(hash)];
-    __builtin_prefetch(&pair.lines[0], 1);
-    __builtin_prefetch(&pair.lines[1], 1);
+    prefetch_line(&pair.lines[0]);
+    prefetch_line(&pair.lines[1]);
   }
 
   [[nodiscard]] bool contains(std::uint64_t hash) const noexcept {

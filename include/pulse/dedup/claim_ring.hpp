@@ -12,6 +12,7 @@
 #include "pulse/dedup/aging_index.hpp"
 #include "pulse/dedup/seeded_hash.hpp"
 #include "pulse/detail/big_vector.hpp"
+#include "pulse/detail/prefetch.hpp"
 
 namespace pulse::inline v0_1::detail {
 
@@ -26,7 +27,7 @@ class TwoBitStates {
     const Word& word = words_[slot / slots_a_word];
     return (word.known & bit(slot)) == 0 ? SlotState::nothing : (word.leased & bit(slot)) != 0 ? SlotState::leased : SlotState::done;
   }
-  void prefetch(std::uint32_t slot) const noexcept { __builtin_prefetch(&words_[slot / slots_a_word]); }
+  void prefetch(std::uint32_t slot) const noexcept { prefetch_line(&words_[slot / slots_a_word]); }
   void commit(std::uint32_t slot) noexcept { words_[slot / slots_a_word].leased &= ~bit(slot); }
   void release(std::uint32_t slot) noexcept {
     words_[slot / slots_a_word].leased &= ~bit(slot);

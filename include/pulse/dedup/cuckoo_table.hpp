@@ -11,6 +11,7 @@
 
 #include "pulse/dedup/index_bucket.hpp"
 #include "pulse/detail/big_vector.hpp"
+#include "pulse/detail/prefetch.hpp"
 
 namespace pulse::inline v0_1::detail {
 
@@ -55,8 +56,8 @@ class CuckooTable {
 
   void prefetch(std::uint64_t hash) const noexcept {
     const std::uint32_t first = home(hash);
-    __builtin_prefetch(&buckets_[first], 1);
-    __builtin_prefetch(&buckets_[other(first, print(hash))], 1);
+    prefetch_line(&buckets_[first]);
+    prefetch_line(&buckets_[other(first, print(hash))]);
   }
 
   [[nodiscard]] bool contains(std::uint64_t hash) const noexcept {

@@ -9,6 +9,7 @@
 #endif
 
 #include "pulse/detail/big_vector.hpp"
+#include "pulse/detail/prefetch.hpp"
 
 namespace pulse::inline v0_1::detail {
 
@@ -45,7 +46,7 @@ class IndexBuckets {
     return static_cast<std::uint32_t>((hash >> 32) * count_ >> 32);  // Lemire, "Fast random integer generation in an interval" (2019)
   }
   [[nodiscard]] std::uint32_t after(std::uint32_t bucket) const noexcept { return bucket + 1 == count_ ? 0 : bucket + 1; }
-  void prefetch(std::uint32_t bucket) const noexcept { __builtin_prefetch(&buckets_[bucket], 1); }
+  void prefetch(std::uint32_t bucket) const noexcept { prefetch_line(&buckets_[bucket]); }
 
  private:
   std::uint32_t count_;

@@ -51,7 +51,11 @@ class LruWindow {
       victim = victim_at(last_);
       index_.prefetch(victim.hash);
     }
-    return claim_hashed(id, hash, victim, lease);
+    const Claim found = claim_hashed(id, hash, victim, lease);
+    if (size_ == capacity_) {
+      prefetch_victims(1);  // of the next claim
+    }
+    return found;
   }
 
   /// A batch, equal to one by one in order; `leases` may be empty. The searches of a batch wait for memory together.

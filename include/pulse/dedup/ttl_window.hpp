@@ -13,6 +13,7 @@
 #include "pulse/concept/dedup.hpp"
 #include "pulse/dedup/claim_ring.hpp"
 #include "pulse/dedup/refuse.hpp"
+#include "pulse/detail/prefetch.hpp"
 
 namespace pulse::inline v0_1 {
 
@@ -38,7 +39,7 @@ class StampedStates {
   StampedStates(std::size_t slots, std::uint32_t life, bool forgets) : bytes_(slots, 0), life_(life), forgets_(forgets) {}
 
   [[nodiscard]] SlotState operator[](std::uint32_t slot) const noexcept { return state_of(bytes_[slot]); }
-  void prefetch(std::uint32_t slot) const noexcept { __builtin_prefetch(&bytes_[slot]); }
+  void prefetch(std::uint32_t slot) const noexcept { prefetch_line(&bytes_[slot]); }
   void commit(std::uint32_t slot) noexcept {
     bytes_[slot] = now_;
     ++alive_[now_];

@@ -80,6 +80,11 @@ class Processor {
         result = remote_.result(index);
         envelope = &remote_.envelope(index);
       }
+      if constexpr (PrefetchingDedup<Dedup>) {
+        if (keyed_by_entry_) {  // while the event is decoded, the window's memory comes
+          dedup_.prefetch(EventId::from_entry(delivery.id()).within(stream.salt));
+        }
+      }
       if (!RemoteDedup<Dedup> || result == DecodeResult::malformed || result == DecodeResult::invalid) {  // there once more, for the words
         result = codec_.decode(delivery.data(), scratch_, decode_error_);
       }
@@ -152,6 +157,7 @@ class Processor {
     }
     EventId id{};
     if constexpr (!KeylessDedup<Dedup>) {
+      keyed_by_entry_ = !envelope.id;
       id = idempotency_key(envelope, delivery.id(), delivery.redriven()).within(stream.salt);
     }
     LeaseOf<Dedup> lease{};
@@ -312,6 +318,7 @@ class Processor {
     NoRemoteClaims(Dedup&, Codec&) noexcept {}
   };
   [[no_unique_address]] std::conditional_t<RemoteDedup<Dedup>, RemoteClaims<Dedup, Codec, envelope_type>, NoRemoteClaims> remote_;
+  bool keyed_by_entry_ = true;  ///< the last event had no key of its own: nor will the next
   envelope_type scratch_{};
   DecodeError decode_error_{};
 };
