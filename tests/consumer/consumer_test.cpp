@@ -489,6 +489,25 @@ TEST_CASE_FIXTURE(Fixture, "claimed entries are handled as others are, and count
   CHECK(metrics.values.at("pulse_claimed_total") == 1);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a backend that gives more than it was asked for is an error, and what fits is handled") {
+  options.loop.batch = 2;
+  const std::vector<ScriptedBackend::Delivery> three{{{1, 0}, "a"}, {{2, 0}, "b"}, {{3, 0}, "c"}};
+  SUBCASE("received") { push(three); }
+  SUBCASE("claimed") { backend.script->claimable.push_back(three); }
+  std::string said;
+  for (int polls = 0; polls < 2; ++polls) {
+    const auto report = consumer().poll();
+    REQUIRE(report);
+    clock.advance(report->pause);
+    said += consumer().health().detail;
+  }
+  CHECK(handled == "a;b;");
+  CHECK(backend.script->trace == "subscribe;batch over max;ack 1;ack 2;");
+  CHECK(metrics.values.at("pulse_backend_errors_total") == 1);
+  CHECK(said.find("a batch of 3 deliveries, 2 were asked for") != std::string::npos);
+  CHECK(consumer().poll());  // it goes on
+}
+
 TEST_CASE_FIXTURE(Fixture, "wrong options are an error at start that names them") {
   const auto refused = [&](auto change) {
     options = pulse::ConsumerOptions{};

@@ -33,6 +33,15 @@ struct FakeSubscription {
   }
 };
 
+struct Wild {
+  template <class Lost>
+  pulse::Status extend(std::size_t, std::size_t end, Lost lost) {
+    lost(end);
+    lost(~std::size_t{0});
+    return {};
+  }
+};
+
 using Keeper = pulse::engine::LeaseKeeper<FakeSubscription, pulse::ManualClock>;
 
 void until(const auto& condition) {
@@ -61,6 +70,16 @@ TEST_CASE("field bug 5: a long batch is extended every interval, whole, and asks
   keeper.close();
   CHECK(keeper.settle_due());
   CHECK_FALSE(keeper.settle_due());
+}
+
+TEST_CASE("a backend that names a delivery no batch has marks nothing") {
+  Wild subscription;
+  std::atomic<bool> attention{false};
+  pulse::engine::LeaseKeeper<Wild, pulse::ManualClock> keeper{10s, 8, pulse::ManualClock{}, attention};
+  keeper.open(subscription, 7);
+  keeper.beat();
+  CHECK_FALSE(keeper.any_lost());
+  CHECK_FALSE(keeper.lost_flags()[7].load());
 }
 
 // guarantee 7

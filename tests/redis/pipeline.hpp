@@ -114,9 +114,10 @@ class Pipeline {
     return std::move(result_);
   }
   pulse::Status stop() {
-    consumer_.stop();
+    ask_to_stop();
     return ended();
   }
+  void ask_to_stop() { consumer_.stop(); }
   /// Called with each event before it is noted, on the consumer's thread.
   void on_event(std::function<void(int)> hook) { hook_ = std::move(hook); }
 

@@ -95,8 +95,12 @@ concept SubscriptionArm = requires(S& subscription, std::size_t max, std::chrono
 ///
 /// receive gives first this consumer's own pending entries from before the subscription, uncounted unless SubscribeOptions::count_recoveries;
 /// then retries that are due; then new entries. It is empty on a time-out or a wake. The batch is all streams' together: never over `max`.
+/// A consumer that is given more handles what fits, leaves the rest pending, and reports a protocol error.
 ///
-/// claim_stale goes on where the last call stopped, and says `more` until it has come round. What it takes counts one delivery more.
+/// claim_stale goes on where the last call stopped, and says `more` until it has come round. What it takes counts one delivery more. Its batch, too, is
+/// all streams' together: what `max` leaves out has its turn in the next call.
+///
+/// flush also ends a read that a wake left waiting: a member that has flushed and reads no more is handed nothing.
 ///
 /// settle may be put off until the next receive or flush: an error then comes from there. It may be repeated after an error. A dead
 /// letter is copied and acked as one step that never acks without the copy.

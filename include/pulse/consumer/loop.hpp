@@ -165,7 +165,7 @@ class ConsumerOf {
   }
 
   /// Consumes until the token or `stop` says so; then finishes the running handler, settles, and leaves the rest pending.
-  /// Returns within drain_deadline of the stop plus what is left of the running handler. Errors: as poll.
+  /// Returns within drain_deadline of the end of the step that runs when the stop comes: the handler, as a rule. Errors: as poll.
   template <StopTokenLike Token = StopToken>
   Status run(const Token& token = {}) {
     const auto rest = [this](std::chrono::milliseconds pause) {
@@ -232,6 +232,10 @@ class ConsumerOf {
   }
 
   Result<PollReport> process(const Batch<delivery>& batch, PollReport report) {
+    if (const std::size_t given = batch.deliveries.size(); given > options_.loop.batch) [[unlikely]] {  // what keeps a batch's books has no room for more
+      Result<PollReport> done = process({batch.deliveries.first(options_.loop.batch), batch.vanished, batch.more}, report);
+      return done && done->pause.count() == 0 ? failed(over_max(given, options_.loop.batch)) : std::move(done);
+    }
     count_vanished(batch.vanished, streams_, metrics_);
     if (batch.deliveries.empty()) {
       vitals_.clear(metrics_);

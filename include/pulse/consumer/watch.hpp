@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "pulse/concept/observer.hpp"
 #include "pulse/consumer/options.hpp"
+#include "pulse/core/error.hpp"
 #include "pulse/engine/stream_facts.hpp"
 
 /// What a consumer tells its metrics and its observer of the backend, and remembers of it.
@@ -43,6 +45,12 @@ void count_vanished(std::size_t vanished, const Streams& streams, Metrics& metri
     metrics.add(family::vanished, vanished, streams.front().slot);
     tell<notice::Vanished>(metrics, [&] { return notice::Vanished{vanished}; });
   }
+}
+
+/// Of a backend that gives more than it was asked for.
+inline Error over_max(std::size_t given, std::size_t max) {
+  return {ErrorCode::protocol, "the backend gave a batch of " + std::to_string(given) + " deliveries, " + std::to_string(max) +
+                                   " were asked for: what is over was not handled and stays pending. See docs/reference/backend.md"};
 }
 
 /// What costs a question to the backend, asked once per round of claiming: gauges, and how far the group has settled everything. One thread.

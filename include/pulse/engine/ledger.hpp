@@ -17,7 +17,7 @@ namespace pulse::inline v0_1::engine {
 /// What was decided about the deliveries of the current batch and is not settled yet. Memory is taken once, for the largest batch;
 /// only the text of dead letters' reasons is allocated. One thread.
 ///
-/// Requires: no more acks than `max_batch` between two calls of clear().
+/// Requires: no more acks than `max_batch` between two calls of clear(): the consumer hands it no more of a batch, whatever a backend gives.
 template <class Made = Settlement>  // dependent, so that it is compiled where there is a consumer only: spans of vectors are dear
 class BasicLedger {
  public:

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "pulse/backend/redis/asked.hpp"
 #include "pulse/backend/redis/inbox.hpp"
 #include "pulse/backend/redis/options.hpp"
 #include "pulse/backend/redis/scripts.hpp"
@@ -64,7 +65,7 @@ class RedisExchange {
 
   /// New entries, up to `count` of each stream; waits for the first up to `block`, where that is more than 0.
   void ask_new(std::size_t count, std::chrono::milliseconds block) {
-    RedisCommand& command = main_->begin("XREADGROUP")("GROUP")(group_)(consumer_)("COUNT")(bounded(count));
+    RedisCommand& command = main_->begin("XREADGROUP")("GROUP")(group_)(consumer_)("COUNT")(limit_.of(count));
     if (block.count() > 0) {
       command("BLOCK")(block);
       blocked_until_ = Connection::now() + block;
@@ -86,7 +87,7 @@ class RedisExchange {
     for (std::uint32_t i = 0; i < inbox_.streams().size(); ++i) {
       if (const RedisStream& stream = inbox_.streams()[i]; stream.recovering) {
         const bool again = careful_ && stream.counted_to != EntryId{} && stream.recover_after <= stream.counted_to;
-        page_ = bounded(careful_ ? 1 : count);
+        page_ = limit_.of(careful_ ? 1 : count);
         page_end_ = again ? stream.counted_to : EntryId::max();
         script(RedisScript::recover, i)(stream.recover_after)(page_end_)(page_)(std::uint64_t{careful_ && !again ? 1U : 0U});
         end(Kind::history, i);
@@ -113,13 +114,14 @@ class RedisExchange {
     return asked;
   }
 
-  /// Up to `count` abandoned entries of each stream. First the leases of what waits here for its retry are renewed: that is not abandoned.
-  void ask_abandoned(std::chrono::milliseconds min_idle, std::size_t count) {
-    for (std::uint32_t i = 0; i < inbox_.streams().size(); ++i) {
-      RedisStream& stream = inbox_.streams()[i];
+  /// Up to `max` abandoned entries of all streams together; where there are more streams than that, of some, and of the next ones the next time. First the
+  /// leases of what waits here for its retry are renewed: that is not abandoned.
+  void ask_abandoned(std::chrono::milliseconds min_idle, std::size_t max) {
+    const std::size_t streams = inbox_.streams().size();
+    for (std::uint32_t i = 0; i < streams; ++i) {
       RedisCommand* command = nullptr;
       std::size_t ids = 0;
-      stream.retries.for_each([&](const RedisRetry& retry) {
+      inbox_.streams()[i].retries.for_each([&](const RedisRetry& retry) {
         command = command == nullptr ? &script(RedisScript::extend, i)("") : command;
         (*command)(retry.id);
         if (++ids % 1000 == 0) {  // a script holds up everybody
@@ -130,13 +132,33 @@ class RedisExchange {
       if (command != nullptr) {
         end(Kind::ignored, i);
       }
-      script(RedisScript::claim, i)(min_idle)(stream.claim_cursor)(bounded(count));
+    }
+    const std::size_t asked = std::min(streams, max);
+    for (std::size_t n = 0; n < asked; ++n) {
+      const auto i = static_cast<std::uint32_t>(claim_from_);
+      claim_from_ = (claim_from_ + 1) % streams;
+      script(RedisScript::claim, i)(min_idle)(inbox_.streams()[i].claim_cursor)(limit_.of(max / asked));
       end(Kind::claimed, i);
       if (options_.trim_acked) {
         main_->begin_script(static_cast<std::size_t>(RedisScript::trim), 1)(inbox_.keys()[i].key);
         end(Kind::ignored, i);
       }
     }
+    claim_asked_ = claim_asked_ + asked < streams ? claim_asked_ + asked : 0;
+  }
+  /// Whether streams were left out of this round of claiming, or stopped in the middle.
+  [[nodiscard]] bool claims_left() noexcept {
+    return claim_asked_ > 0 ||
+           std::any_of(inbox_.streams().begin(), inbox_.streams().end(), [](const RedisStream& stream) { return stream.claim_cursor != EntryId{}; });
+  }
+
+  /// Ends the conversation from this side; the next call that needs one begins it anew.
+  void disconnect() noexcept {
+    main_->close();
+    reads_ = 0;
+    blocked_until_ = {};
+    expected_.clear();
+    next_ = 0;
   }
 
   Status write(SteadyTime deadline) {
@@ -190,12 +212,7 @@ class RedisExchange {
   [[nodiscard]] const std::string& consumer() const noexcept { return consumer_; }
 
  private:
-  enum class Kind : std::uint8_t { settled, fresh, history, retaken, claimed, ignored };
-  struct Expected {
-    Kind kind;
-    std::uint32_t stream;
-    RedisSettling::Sent sent;
-  };
+  using Kind = RedisAsked::Kind;
 
   RedisCommand& script(RedisScript which, std::uint32_t stream) {
     return main_->begin_script(static_cast<std::size_t>(which), 1)(inbox_.keys()[stream].key)(group_)(consumer_);
@@ -205,26 +222,11 @@ class RedisExchange {
     expected_.push_back({kind, stream, {}});
   }
 
-  /// A server cuts whoever lets too much output gather (client-output-buffer-limit): after two cuts in a row half is asked for, and then
-  /// one more each time it goes well.
-  [[nodiscard]] std::uint64_t bounded(std::size_t count) noexcept {
-    asked_ = std::min(count, limit_);
-    return asked_;
-  }
-  void went_well() noexcept {
-    cuts_ = 0;
-    limit_ += limit_ < unlimited ? 1 : 0;
-  }
-
   Error failed(Error error) {
-    main_->close();
-    if (next_ < expected_.size() && expected_.back().kind != Kind::settled && ++cuts_ > 1) {
-      limit_ = std::max<std::size_t>(asked_ / 2, 1);
+    if (next_ < expected_.size() && expected_.back().kind != Kind::settled) {
+      limit_.cut();
     }
-    reads_ = 0;
-    blocked_until_ = {};
-    expected_.clear();
-    next_ = 0;
+    disconnect();
     status_->down(error.message);
     return error;
   }
@@ -238,7 +240,7 @@ class RedisExchange {
     if (!*got) {
       return false;
     }
-    const Expected due = expected_[next_++];
+    const RedisAsked due = expected_[next_++];
     if (next_ == expected_.size() || next_ >= 64) {  // with reads ahead it never runs empty
       expected_.erase(expected_.begin(), expected_.begin() + static_cast<std::ptrdiff_t>(next_));
       next_ = 0;
@@ -246,28 +248,16 @@ class RedisExchange {
     ReplyReader reader{std::as_const(replies_).nodes().subspan(first)};
     std::string_view text;
     if (reader.error(text)) {
-      return failed(main_->refused(name(due.kind), text));
+      return failed(main_->refused(RedisAsked::name(due.kind), text));
     }
     if (!understood(due, reader)) {
-      return failed(main_->misshapen(name(due.kind)));
+      return failed(main_->misshapen(RedisAsked::name(due.kind)));
     }
     status_->works();
     return true;
   }
 
-  static std::string_view name(Kind kind) noexcept {
-    switch (kind) {
-      case Kind::settled: return "settling (XACK, dead letters)";
-      case Kind::fresh: return "XREADGROUP";
-      case Kind::history: return "reading what was pending";
-      case Kind::retaken: return "reading retries";
-      case Kind::claimed: return "XAUTOCLAIM";
-      case Kind::ignored: break;
-    }
-    return "renewing leases and trimming";
-  }
-
-  bool understood(const Expected& due, ReplyReader& reader) {
+  bool understood(const RedisAsked& due, ReplyReader& reader) {
     std::int64_t number = 0;
     RedisStream& stream = inbox_.streams()[due.stream];
     EntryId last = stream.recover_after;
@@ -285,13 +275,13 @@ class RedisExchange {
       case Kind::fresh:
         --reads_;
         blocked_until_ = {};
-        went_well();
+        limit_.went_well();
         return inbox_.fresh(reader, [this](std::uint32_t index, EntryId id) { settling_.ack(index, id); });
       case Kind::history:
         if (!inbox_.rows(reader, due.stream, true, last, rows)) {
           return false;
         }
-        went_well();
+        limit_.went_well();
         if (careful_ && rows > 0) {
           stream.counted_to = std::max(stream.counted_to, last);
         }
@@ -325,16 +315,15 @@ class RedisExchange {
   std::unique_ptr<Connection> main_;
   RedisSettling settling_;
   RedisReplies replies_;
-  std::vector<Expected> expected_;  ///< replies to come, from next_ on
+  std::vector<RedisAsked> expected_;  ///< replies to come, from next_ on
   std::size_t next_ = 0;
   std::size_t reads_ = 0;
   std::uint64_t page_ = 0;
   EntryId page_end_{};
-  static constexpr std::size_t unlimited = 65536;
-  std::size_t limit_ = unlimited;  ///< entries to ask for at once
-  std::size_t asked_ = 0;          ///< the last time
-  std::uint32_t cuts_ = 0;         ///< connections lost in a row with a reply under way
+  RedisPageLimit limit_;
   SteadyTime blocked_until_{};
+  std::size_t claim_from_ = 0;   ///< the stream whose turn it is
+  std::size_t claim_asked_ = 0;  ///< streams, of the round of claiming
 };
 
 }  // namespace pulse::inline v0_1::detail

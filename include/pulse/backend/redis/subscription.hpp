@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "pulse/backend/redis/drain.hpp"
 #include "pulse/backend/redis/exchange.hpp"
 #include "pulse/backend/redis/options.hpp"
 #include "pulse/backend/redis/side_channel.hpp"
@@ -64,7 +65,7 @@ class RedisSubscription {
       return std::move(up).error();
     }
     if (exchange_->blocked_until() > deadline) {  // left behind by a wake, and longer than this call may take
-      if (Status all = take_all(soon()); !all) {
+      if (Result<bool> all = take_all(soon()); !all) {
         return std::move(all).error();
       }
     }
@@ -134,24 +135,25 @@ class RedisSubscription {
     if (inbox().recovering()) {
       exchange_->ask_history(share(max));  // its own come first, are not counted again, and wait for the next receive
     }
-    if (Status all = take_all(soon()); !all) {
-      return std::move(all).error();
+    Result<bool> before = take_all(soon(), true);
+    if (!before) {
+      return std::move(before).error();
     }
-    if (inbox().recovering()) {
+    if (!*before || inbox().recovering()) {
       return Batch<delivery_type>{{}, inbox().take_vanished(), true};
     }
     claimed_ = true;
     begin_ = end_ = ready().size();  // before them lie those that the next receive gives
-    exchange_->ask_abandoned(min_idle, share(max));
+    exchange_->ask_abandoned(min_idle, max);
     if (Status written = exchange_->write(soon()); !written) {
       return std::move(written).error();
     }
-    if (Result<bool> all = exchange_->take(0, false); !all && ready().size() == begin_) {
+    Result<bool> all = take_unless_woken(0);  // what a wake leaves on its way, the next receive gives
+    if (!all && ready().size() == begin_) {
       return std::move(all).error();
     }
     end_ = ready().size();
-    const bool more = std::any_of(inbox().streams().begin(), inbox().streams().end(), [](const auto& stream) { return stream.claim_cursor != EntryId{}; });
-    return Batch<delivery_type>{{ready().data() + begin_, end_ - begin_}, inbox().take_vanished(), more};
+    return Batch<delivery_type>{{ready().data() + begin_, end_ - begin_}, inbox().take_vanished(), exchange_->claims_left()};
   }
 
   Status settle(const Settlement& settlement) {
@@ -184,16 +186,8 @@ class RedisSubscription {
   }
 
   Status flush(std::chrono::milliseconds wait) {
-    const SteadyTime deadline = Connection::now() + wait;
     armed_ = false;
-    if (exchange_->settling().empty()) {
-      return {};
-    }
-    if (Status up = exchange_->connect(deadline, ready().size()); !up) {
-      return up;
-    }
-    exchange_->ask_settlement();
-    return take_all(deadline);
+    return detail::drain(*exchange_, *side_, ready().size(), Connection::now() + wait);
   }
 
   template <class Lost>
@@ -268,9 +262,9 @@ class RedisSubscription {
   }
 
   /// As take, but ended by a wake only: take_arrived may leave a word behind, where all that was to come had arrived.
-  Result<bool> take_unless_woken(std::size_t leave) {
+  Result<bool> take_unless_woken(std::size_t leave, SteadyTime deadline = SteadyTime::max()) {
     while (true) {
-      Result<bool> all = exchange_->take(leave, true);
+      Result<bool> all = exchange_->take(leave, true, deadline);
       if (!all || *all || woken_->load(std::memory_order_acquire)) {
         return all;
       }
@@ -310,16 +304,15 @@ class RedisSubscription {
     return {true, !ahead ? 0 : under_way ? exchange_->expected() - before : 1};
   }
 
-  /// Writes what was asked and takes all replies; a read that blocks is ended through the side channel.
-  Status take_all(SteadyTime deadline) {
+  /// Writes what was asked and takes all replies; a read that blocks is ended through the side channel. False: a wake came first, where one is heeded.
+  Result<bool> take_all(SteadyTime deadline, bool heed_wake = false) {
     if (exchange_->blocked_until() != SteadyTime{}) {
       (void)side_->unblock(exchange_->client_id(), deadline);  // failing that, it ends by itself or with the deadline
     }
     if (Status written = exchange_->write(deadline); !written) {
-      return written;
+      return std::move(written).error();
     }
-    Result<bool> all = exchange_->take(0, false, deadline);
-    return all ? Status{} : Status{std::move(all).error()};
+    return heed_wake ? take_unless_woken(0, deadline) : exchange_->take(0, false, deadline);
   }
 
   std::chrono::milliseconds timeout_;
