@@ -49,6 +49,7 @@ enum class Fault {
   end_ignored,
   options_unchecked,
   dead_letters_uncounted,
+  lag_uncounted,
   wake_does_nothing,
   wake_without_a_flag,
   publish_wakes_nobody,
@@ -139,6 +140,9 @@ struct Broken {
       }
       if (fault == Fault::dead_letters_uncounted) {
         told->dead_letters = 0;
+      }
+      if (fault == Fault::lag_uncounted) {
+        told->lag = 0;
       }
       return told;
     }
@@ -254,6 +258,7 @@ TEST_CASE("the kit of backends names the law that is broken") {
   names(Fault::start_ignored, "a new group begins after the entry of its start");
   names(Fault::end_ignored, "a new group that begins at the end");
   names(Fault::options_unchecked, "a subscription to no stream is refused");
+  names(Fault::lag_uncounted, "state counts what the group has not been given");
   names(Fault::dead_letters_uncounted, "a dead letter is counted by state");
   names(Fault::wake_does_nothing, "a wake ends the next receive at once");
   names(Fault::wake_without_a_flag, "a wake ends the next receive at once");

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "pulse/codec/json/members.hpp"
 #include "pulse/codec/json/reader.hpp"
 #include "pulse/codec/json/writer.hpp"
 #include "pulse/concept/codec.hpp"
@@ -137,7 +138,11 @@ class JsonCodec {
 
   template <class Event>
   const char* read_event(detail::JsonScanner& in, const char* at, Event& event, DecodeError& error, bool& warned) {
-    return detail::EventReader<Event>{in, buffer_, error, warned, options_.enforcement == Enforcement::strict}.read(at, event);
+    if constexpr (detail::assert_json_event<Event>()) {
+      return detail::EventReader<Event>{in, buffer_, error, warned, options_.enforcement == Enforcement::strict}.read(at, event);
+    } else {
+      return at;
+    }
   }
 
   template <class Meta, class Event>

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "pulse/codec/json/members.hpp"
 #include "pulse/codec/json/writer.hpp"
 #include "pulse/core/describe.hpp"
 #include "pulse/core/feedback.hpp"
@@ -75,50 +76,54 @@ struct unwrapped<Nullable<Value>> {
 /// which are required. It follows from the same description as the codec, so the two cannot disagree.
 template <Described Event>
 [[nodiscard]] std::string json_schema() {
-  std::string definitions;
-  std::string properties;
-  std::string required;
-  const auto separate = [](std::string& list) { list += list.empty() ? "" : ","; };
-  boost::hana::for_each(Describe<Event>::fields, [&](auto field) {
-    using value = typename decltype(field)::value_type;
-    using plain = typename detail::unwrapped<value>::type;
-    if constexpr (DescribedEnum<plain>) {
-      const std::string start = '"' + std::string(schema_name_of<plain>) + "\":{\"enum\":[";
-      if (definitions.find(start) == std::string::npos) {
-        separate(definitions);
-        definitions += start;
-        bool first = true;
-        for (const std::string_view name : DescribeEnum<plain>::names) {
-          definitions += first ? "" : ",";
-          first = false;
-          detail::append_string(definitions, name);
+  if constexpr (!detail::assert_json_event<Event>()) {
+    return {};
+  } else {
+    std::string definitions;
+    std::string properties;
+    std::string required;
+    const auto separate = [](std::string& list) { list += list.empty() ? "" : ","; };
+    boost::hana::for_each(Describe<Event>::fields, [&](auto field) {
+      using value = typename decltype(field)::value_type;
+      using plain = typename detail::unwrapped<value>::type;
+      if constexpr (DescribedEnum<plain>) {
+        const std::string start = '"' + std::string(schema_name_of<plain>) + "\":{\"enum\":[";
+        if (definitions.find(start) == std::string::npos) {
+          separate(definitions);
+          definitions += start;
+          bool first = true;
+          for (const std::string_view name : DescribeEnum<plain>::names) {
+            definitions += first ? "" : ",";
+            first = false;
+            detail::append_string(definitions, name);
+          }
+          definitions += "],\"type\":\"string\"}";
         }
-        definitions += "],\"type\":\"string\"}";
       }
+      separate(properties);
+      detail::append_string(properties, field.name);
+      properties += ":{";
+      detail::append_schema_type<value>(properties);
+      boost::hana::for_each(field.rules, [&](auto rule) { detail::append_schema_rule(properties, rule); });
+      if constexpr (decltype(field)::defaulted) {
+        detail::append_value(properties += ",\"default\":", field(Event{}));
+      } else if constexpr (is_nullable<value>) {
+        properties += ",\"default\":null";
+      } else {
+        separate(required);
+        detail::append_string(required, field.name);
+      }
+      properties += '}';
+    });
+    std::string out = "{\"$schema_id\":";
+    detail::append_string(out, schema_id_of<Event>);
+    detail::append_value(out += ",\"$track\":", Describe<Event>::track);
+    out += ",\"type\":\"object\",";
+    if (!definitions.empty()) {
+      out += "\"$defs\":{" + definitions + "},";
     }
-    separate(properties);
-    detail::append_string(properties, field.name);
-    properties += ":{";
-    detail::append_schema_type<value>(properties);
-    boost::hana::for_each(field.rules, [&](auto rule) { detail::append_schema_rule(properties, rule); });
-    if constexpr (decltype(field)::defaulted) {
-      detail::append_value(properties += ",\"default\":", field(Event{}));
-    } else if constexpr (is_nullable<value>) {
-      properties += ",\"default\":null";
-    } else {
-      separate(required);
-      detail::append_string(required, field.name);
-    }
-    properties += '}';
-  });
-  std::string out = "{\"$schema_id\":";
-  detail::append_string(out, schema_id_of<Event>);
-  detail::append_value(out += ",\"$track\":", Describe<Event>::track);
-  out += ",\"type\":\"object\",";
-  if (!definitions.empty()) {
-    out += "\"$defs\":{" + definitions + "},";
+    return out += "\"properties\":{" + properties + "},\"required\":[" + required + "]}";
   }
-  return out += "\"properties\":{" + properties + "},\"required\":[" + required + "]}";
 }
 
 }  // namespace pulse::inline v0_1

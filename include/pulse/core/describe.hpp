@@ -24,6 +24,7 @@
 ///     template <>
 ///     struct pulse::Describe<Tick> {
 ///       static constexpr auto schema_id = pulse::FixedString{"market.Tick"};
+///       static constexpr pulse::Track track = pulse::Track::v1;
 ///       static constexpr auto fields = boost::hana::make_tuple(
 ///           pulse::Field<"symbol", &Tick::symbol>{},
 ///           pulse::Field<"price", &Tick::price, pulse::GreaterThan<0>>{},
@@ -87,6 +88,18 @@ struct member_pointer<V C::*> {
   using owner = C;
   using value = V;
 };
+template <class V>
+struct bounded {
+  using type = V;
+};
+template <class V>
+  requires requires(V value) { value.emplace(); }
+struct bounded<V> {
+  using type = typename V::value_type;
+};
+/// Whether a bound means something for V, or for what a Nullable holds.
+template <class V>
+inline constexpr bool has_bounds = std::is_arithmetic_v<typename bounded<V>::type> && !std::is_same_v<typename bounded<V>::type, bool>;
 }  // namespace detail
 
 /// One member of a described event: its wire name, where it lives, and its rules. A field is its own accessor.
@@ -97,6 +110,7 @@ struct Field {
 
   static constexpr std::string_view name = Name.view();
   static constexpr bool defaulted = (std::is_same_v<Rules, Defaulted> || ...);
+  static constexpr bool bounded = (BoundRule<Rules> || ...);
 
   /// Rules as a Hana tuple of empty values, for generators that walk them.
   static constexpr boost::hana::tuple<Rules...> rules{};
@@ -119,6 +133,53 @@ concept Described = requires {
   Describe<Event>::schema_id;
   Describe<Event>::fields;
 };
+
+namespace detail {
+template <class... F>
+constexpr bool names_differ(const boost::hana::tuple<F...>&) {
+  constexpr std::string_view names[] = {F::name..., std::string_view{}};
+  for (std::size_t i = 0; i < sizeof...(F); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (names[i] == names[j]) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+template <class F>
+constexpr bool assert_bounds() {
+  constexpr bool meant = !F::bounded || has_bounds<typename F::value_type>;
+  static_assert(meant,
+                "pulse: a bound (AtLeast, GreaterThan, AtMost) stands at a field that is no integer and no number, and would mean nothing: leave it out. See "
+                "docs/reference/events.md");
+  return meant;
+}
+template <class... F>
+constexpr bool assert_all_bounds(const boost::hana::tuple<F...>&) {
+  return (assert_bounds<F>() & ... & true);
+}
+template <class T>
+inline constexpr bool is_hana_tuple = false;
+template <class... F>
+inline constexpr bool is_hana_tuple<boost::hana::tuple<F...>> = true;
+}  // namespace detail
+
+/// Asserts what a description has to be, each with its message.
+template <Described Event>
+constexpr bool assert_described() {
+  constexpr bool is_tuple = detail::is_hana_tuple<std::remove_cvref_t<decltype(Describe<Event>::fields)>>;
+  static_assert(is_tuple,
+                "pulse: the `fields` of the event's description are no boost::hana::tuple: make them with boost::hana::make_tuple(pulse::Field<...>{}, ...). "
+                "See docs/reference/events.md");
+  if constexpr (is_tuple) {
+    constexpr bool differ = detail::names_differ(Describe<Event>::fields);
+    static_assert(differ, "pulse: two fields of the event's description have the same name: one of them would never be read. See docs/reference/events.md");
+    return detail::assert_all_bounds(Describe<Event>::fields) && differ;
+  } else {
+    return false;
+  }
+}
 
 /// Specialise for an enum whose values are 0, 1, 2, ...: `names`, a std::array or C array of std::string_view in that order.
 template <class Enum>

@@ -156,7 +156,6 @@ class EventReader {
       }
       bool fits;
       if constexpr (std::is_integral_v<Value>) {
-        static_assert(sizeof(Value) == 8 && std::is_signed_v<Value>, "pulse: integers of events are std::int64_t");
         fits = to_integer(number, out);
       } else {
         fits = to_double(number, out);

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "pulse/codec/json/members.hpp"
 #include "pulse/codec/json/number.hpp"
 #include "pulse/core/describe.hpp"
 #include "pulse/core/envelope.hpp"
@@ -62,15 +63,17 @@ void append_value(std::string& out, const Value& value) {
 
 template <Described Event>
 void append_event(std::string& out, const Event& event) {
-  char separator = '{';
-  boost::hana::for_each(Describe<Event>::fields, [&](auto field) {
-    out += separator;
-    separator = ',';
-    append_string(out, field.name);
-    out += ':';
-    append_value(out, field(event));
-  });
-  out += separator == '{' ? "{}" : "}";
+  if constexpr (assert_json_event<Event>()) {
+    char separator = '{';
+    boost::hana::for_each(Describe<Event>::fields, [&](auto field) {
+      out += separator;
+      separator = ',';
+      append_string(out, field.name);
+      out += ':';
+      append_value(out, field(event));
+    });
+    out += separator == '{' ? "{}" : "}";
+  }
 }
 
 /// Appends an envelope: the members in the order in which the reader expects them.
