@@ -4,6 +4,8 @@
 /// Everything for consuming and publishing in memory, and for back-pressure end to end. Needs the standard library and Boost.Hana.
 /// Opt-in, by their own headers: text exposition of metrics, JSON Schema, conformance suites.
 
+#include "pulse/version.hpp"  // first: it says what compiler is needed
+
 #include "pulse/backend/in_memory.hpp"
 #include "pulse/consumer.hpp"
 #include "pulse/control/feedback_bus.hpp"
@@ -23,4 +25,3 @@
 #include "pulse/metrics/tee.hpp"
 #include "pulse/publisher.hpp"
 #include "pulse/runtime.hpp"
-#include "pulse/version.hpp"

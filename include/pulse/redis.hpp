@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "pulse/version.hpp"  // first: it says what compiler is needed
+
 #include <memory>
 #include <utility>
 

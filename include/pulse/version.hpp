@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+// Before anything else is read, or a compiler of another standard has thousands of lines to say. #error alone does not end it: a file that is not there does.
+#if __cplusplus < 202002L
+#error "Pulse needs C++20: compile with -std=c++20 (g++ 12, clang 19, or later). See docs/how-to/add-to-a-project.md"
+#include "pulse needs C++20"
+#endif
+
 /// The version, in its one place: major * 10000 + minor * 100 + patch. meson.build, CMakeLists.txt, CHANGELOG.md and the inline namespace of
 /// every header follow it (a test compares them); what a change of each number means is in docs/explanation/versions.md.
 #define PULSE_VERSION 100

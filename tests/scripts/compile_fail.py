@@ -33,4 +33,14 @@ for case in sorted(folder.glob("*.cpp")):
         print(f"not ok {case.stem}: {problem}\n" + failing.stderr[:2500])
     else:
         print(f"ok {case.stem}")
+# Without -std=c++20: one line that says so comes first, and nothing out of the library follows it.
+for header in ["pulse.hpp", "redis.hpp"]:
+    failing = subprocess.run([*compiler, "-std=c++17", "-fsyntax-only", f"-I{include}", "-x", "c++", "-"], input=f"#include <pulse/{header}>\n",
+                             text=True, capture_output=True)
+    errors = [line for line in failing.stderr.splitlines() if re.search(r"\berror:", line)]
+    if failing.returncode == 0 or "Pulse needs C++20: compile with -std=c++20" not in errors[0] or len(errors) > 2:
+        bad += 1
+        print(f"not ok {header} as C++17 says what it needs\n" + failing.stderr[:2500])
+    else:
+        print(f"ok {header} as C++17 says what it needs")
 sys.exit(1 if bad else 0)
