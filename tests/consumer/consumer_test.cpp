@@ -7,11 +7,10 @@
 #include <string>
 #include <thread>
 
+#include "fixture.hpp"
 #include "pulse/backend/in_memory.hpp"
 #include "pulse/core/readiness.hpp"
 #include "pulse/metrics/no_metrics.hpp"
-#include "scripted_backend.hpp"
-#include "test_policies.hpp"
 
 using namespace std::chrono_literals;
 using namespace pulse::testing;
@@ -23,49 +22,7 @@ using pulse::Verdict;
 
 namespace {
 
-/// A consumer over a script, whose handler writes what it saw.
-struct Fixture {
-  ScriptedBackend backend;
-  MapDedup dedup;
-  CountingMetrics metrics;
-  pulse::ManualClock clock;
-  std::string handled;
-  NoteHandler handler{[this](const Note& note, const pulse::DeliveryContext&) {
-    handled += note.text + ";";
-    return Verdict::ack();
-  }};
-  pulse::ConsumerOptions options = [] {
-    pulse::ConsumerOptions quick;
-    quick.heartbeat = 0ms;
-    quick.loop.batch = 10;
-    return quick;
-  }();
-
-  using Consumer = pulse::Consumer<ScriptedBackend&, MapDedup&, CountingMetrics&, NoteHandler&, NoteTraits>;
-  std::unique_ptr<Consumer> made;
-
-  Consumer& consumer() {
-    if (!made) {
-      made = std::make_unique<Consumer>(backend, dedup, metrics, handler, options, clock);
-    }
-    return *made;
-  }
-  void push(std::vector<ScriptedBackend::Delivery> batch) { backend.script->batches.push_back(std::move(batch)); }
-  /// Polls until nothing is left to read; skips the pauses.
-  std::string drain() {
-    for (int i = 0; i < 50; ++i) {
-      const auto report = consumer().poll();
-      if (!report) {
-        return backend.script->trace += "ended: " + report.error().message + ";";
-      }
-      clock.advance(report->pause);
-      if (report->received == 0 && report->pause == 0ms && backend.script->batches.empty() && i > 2) {
-        break;
-      }
-    }
-    return backend.script->trace;
-  }
-};
+using Fixture = ConsumerFixture<MapDedup>;
 
 }  // namespace
 

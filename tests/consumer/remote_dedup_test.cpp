@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "../support/readable.hpp"
+#include "fixture.hpp"
 #include "pulse/backend/in_memory.hpp"
-#include "pulse/consumer.hpp"
+#include "pulse/control/handlers.hpp"
 #include "pulse/engine/remote_claims.hpp"
-#include "scripted_backend.hpp"
-#include "test_policies.hpp"
+#include "pulse/metrics/no_metrics.hpp"
 
 using namespace std::chrono_literals;
 using namespace pulse::testing;
@@ -76,34 +76,57 @@ struct RemoteMap : MapDedup {
 };
 static_assert(pulse::RemoteDedup<RemoteMap>);
 
-struct Fixture {
-  ScriptedBackend backend;
-  RemoteMap dedup;
-  CountingMetrics metrics;
-  pulse::ManualClock clock;
-  std::string handled;
-  NoteHandler handler{[this](const Note& note, const pulse::DeliveryContext&) {
-    handled += note.text + ";";
-    return Verdict::ack();
-  }};
-  pulse::ConsumerOptions options = [] {
-    pulse::ConsumerOptions quick;
-    quick.heartbeat = 0ms;
-    quick.loop.batch = 10;
-    return quick;
-  }();
-  pulse::Consumer<ScriptedBackend&, RemoteMap&, CountingMetrics&, NoteHandler&, NoteTraits> consumer{backend, dedup, metrics, handler, options, clock};
+using Fixture = ConsumerFixture<RemoteMap>;
 
-  void push(std::vector<ScriptedBackend::Delivery> batch) { backend.script->batches.push_back(std::move(batch)); }
-  std::string polls(int count) {
-    for (int i = 0; i < count; ++i) {
-      const auto report = consumer.poll();
-      REQUIRE(report);
-      clock.advance(report->pause);
-    }
-    return backend.script->trace;
-  }
+/// An event that looks into what it was decoded from, wherever the view may be: the event's text, one that may be null, one of several events.
+using View = pulse::v1::BasicFeedbackEvent<std::string_view>;
+struct Tag {
+  pulse::Nullable<std::string_view> name{};
 };
+struct Own {
+  struct Text : std::string {};
+  Text name{};
+};
+struct Copied {
+  std::string name;
+  pulse::Nullable<std::string> alias{};
+  std::int64_t size = 0;
+};
+
+}  // namespace
+
+template <>
+struct pulse::Describe<Tag> {
+  static constexpr auto schema_id = pulse::FixedString{"test.Tag"};
+  static constexpr auto fields = boost::hana::make_tuple(pulse::Field<"name", &Tag::name>{});
+};
+template <>
+struct pulse::Describe<Own> {
+  static constexpr auto schema_id = pulse::FixedString{"test.Own"};
+  static constexpr auto fields = boost::hana::make_tuple(pulse::Field<"name", &Own::name>{});
+};
+template <>
+struct pulse::Describe<Copied> {
+  static constexpr auto schema_id = pulse::FixedString{"test.Copied"};
+  static constexpr auto fields =
+      boost::hana::make_tuple(pulse::Field<"name", &Copied::name>{}, pulse::Field<"alias", &Copied::alias>{}, pulse::Field<"size", &Copied::size>{});
+};
+
+namespace {
+
+// What is decoded before the batch is claimed is kept where it is known to own its text, and only there.
+using pulse::engine::owned;
+static_assert(owned<pulse::Envelope<pulse::v1::FeedbackEvent>> && owned<pulse::Envelope<pulse::v2::FeedbackEvent>> && owned<pulse::Envelope<Copied>> &&
+              owned<pulse::Envelope<pulse::OneOf<Copied, Note>>>);
+static_assert(!owned<pulse::Envelope<View>> && !owned<pulse::Envelope<Copied, std::string_view>>);
+static_assert(!owned<pulse::Envelope<Tag>> && !owned<pulse::Envelope<pulse::OneOf<Copied, Tag>>>);
+static_assert(!owned<pulse::Envelope<Own>> && !owned<pulse::Envelope<std::string_view>>);
+
+std::string feedback(const std::string& of) {
+  return R"({"ts":1,"key":"k\u00e9 )" + of + R"(","meta":{"schema_id":"telemetry.FeedbackEvent","track":"v1","headers":{"traceparent":"h\u00e9 )" + of +
+         R"("},"hash":null},"payload":{"coordinator_id":"c\u00e9 )" + of +
+         R"(","queue_size":1,"capacity":2,"level":"ok","source":"store","ts":1},"id":"i\u00e9 )" + of + R"("})";
+}
 
 }  // namespace
 
@@ -161,6 +184,35 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: events that travel as they are, withou
   CHECK(metrics.outcome(Outcome::success) == 2);
 }
 
+TEST_CASE("remote dedup: an event that looks into the codec is its own, whatever else the batch holds and however long it is") {
+  pulse::InMemoryBackend<std::string> bus;
+  pulse::ConsumerOptions options;
+  options.heartbeat = 0ms;
+  options.subscribe.streams = {"s"};
+  const std::string longer(200, 'x');  // than what the codec's buffer held before
+  for (const std::string& of : {std::string{"a"}, longer, std::string{"b"}, std::string{"a"}}) {
+    REQUIRE(bus.publish("s", feedback(of)));
+  }
+  std::vector<std::string> handled;
+  auto handler = pulse::handlers(pulse::on<View>([&](const View& event, const pulse::BasicDeliveryContext<std::string_view>& context) {
+    handled.push_back(std::string{event.coordinator_id} + "|" + std::string{*context.envelope().key} + "|" + std::string{*context.envelope().id} + "|" +
+                      std::string{*context.envelope().meta.headers.find("traceparent")});
+  }));
+  RemoteMap dedup;
+  pulse::NoMetrics metrics;
+  pulse::Consumer consumer{bus, dedup, metrics, handler, options};
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(consumer.poll());
+  }
+  const auto seen = [](const std::string& of) { return "c\u00e9 " + of + "|k\u00e9 " + of + "|i\u00e9 " + of + "|h\u00e9 " + of; };
+  CHECK(handled == std::vector<std::string>{seen("a"), seen(longer), seen("b")});
+  CHECK(dedup.trace == "claim 4;");
+  for (const std::string& of : {std::string{"a"}, longer, std::string{"b"}}) {
+    CHECK(dedup.state.at(EventId::from_text("i\u00e9 " + of)) == Claim::done);
+  }
+  CHECK(dedup.state.size() == 3);
+}
+
 TEST_CASE("remote dedup: of a claim that failed there is nothing to take and nothing to give back") {
   RemoteMap dedup;
   NoteCodec codec;
@@ -202,11 +254,11 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: nothing is acknowledged before its mar
 TEST_CASE_FIXTURE(Fixture, "remote dedup: what a stop leaves of a batch is given back") {
   handler.call = [this](const Note& note, const pulse::DeliveryContext&) {
     handled += note.text + ";";
-    consumer.stop();
+    consumer().stop();
     return Verdict::ack();
   };
   push({{{1, 0}, "a"}, {{2, 0}, "b"}, {{3, 0}, "c"}});
-  CHECK(consumer.run());
+  CHECK(consumer().run());
   CHECK(backend.script->trace == "subscribe;ack 1;flush;");
   CHECK(dedup.trace == "claim 3;release;release;");
   CHECK(dedup.state.size() == 1);
@@ -214,13 +266,66 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: what a stop leaves of a batch is given
 
 // guarantee 6
 TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch that was claimed while the stop came is given back whole") {
-  dedup.while_claiming = [this] { consumer.stop(); };
+  dedup.while_claiming = [this] { consumer().stop(); };
   push({{{1, 0}, "a"}, {{2, 0}, "b"}, {{3, 0}, "c"}});
-  CHECK(consumer.run());
+  CHECK(consumer().run());
   CHECK(backend.script->trace == "subscribe;flush;");
   CHECK(dedup.trace == "claim 3;release;release;release;");
   CHECK(dedup.state.empty());
   CHECK(handled.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch that waits for its claims keeps its leases, and loses them before anything else is asked of the backend") {
+  options.heartbeat = 10s;
+  options.heartbeat_thread = false;
+  dedup.claim_errors = {ErrorCode::unavailable, ErrorCode::unavailable, ErrorCode::unavailable};
+  push({{{1, 0}, "a"}});
+  const auto beats = [this] {
+    const std::size_t before = backend.script->extends;
+    consumer().heartbeat();
+    return backend.script->extends - before;
+  };
+  std::size_t while_asked = 0;
+  backend.script->while_receiving = [&] { while_asked += beats(); };
+  backend.script->while_flushing = [&] { while_asked += beats(); };
+
+  SUBCASE("it waits") {
+    CHECK(polls(3) == "subscribe;");
+    CHECK(beats() == 1);
+  }
+  SUBCASE("it is handled") {
+    CHECK(polls(6) == "subscribe;ack 1;");
+    CHECK(beats() == 0);
+  }
+  SUBCASE("the consumer is stopped meanwhile") {
+    CHECK(polls(2) == "subscribe;");
+    CHECK(beats() == 1);
+    consumer().stop();
+    CHECK(consumer().poll()->stopped);
+    CHECK(beats() == 0);
+    CHECK(consumer().poll()->stopped);
+  }
+  SUBCASE("the consumer is stopped in the first pause") {
+    CHECK(consumer().poll());
+    CHECK(consumer().poll()->pause > 0ms);
+    consumer().stop();
+    CHECK(consumer().run());
+    CHECK(backend.script->trace == "subscribe;flush;");
+    CHECK(beats() == 0);
+  }
+  SUBCASE("an error of the window ends the consumer") {
+    dedup.claim_errors = {ErrorCode::unavailable, ErrorCode::denied};
+    CHECK(polls(2) == "subscribe;");
+    CHECK_FALSE(consumer().poll());
+    CHECK(beats() == 0);
+  }
+  SUBCASE("the window says that the group is gone") {
+    options.loop.group_lost = pulse::engine::GroupLost::recreate_at_end;
+    dedup.claim_errors = {ErrorCode::no_group};
+    CHECK(polls(4) == "subscribe;subscribe;");
+    CHECK(beats() == 0);
+  }
+  CHECK(while_asked == 0);
 }
 
 TEST_CASE_FIXTURE(Fixture, "remote dedup: while its server is away an armed host sleeps through the pauses, whatever lies on the backend's socket") {
@@ -228,26 +333,26 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: while its server is away an armed host
   pulse::Readiness ready;
   backend.script->socket = socket.descriptor();
   CHECK(polls(1) == "subscribe;");
-  CHECK(consumer.arm(ready));
+  CHECK(consumer().arm(ready));
   socket.ring();  // a batch, and later a reply to a read ahead
   CHECK(pulse_test::readable(ready));
   push({{{1, 0}, "a"}});
   dedup.claim_errors = {ErrorCode::unavailable, ErrorCode::unavailable};
   for (int i = 0; i < 2; ++i) {
     CAPTURE(i);
-    const auto paused = consumer.poll();
+    const auto paused = consumer().poll();
     REQUIRE(paused);
     CHECK(paused->pause > 0ms);
-    CHECK(*consumer.arm(ready) == paused->pause);
+    CHECK(*consumer().arm(ready) == paused->pause);
     CHECK_FALSE(pulse_test::readable(ready));
     clock.advance(paused->pause);
   }
-  CHECK(consumer.poll());
+  CHECK(consumer().poll());
   CHECK(handled == "a;");
-  CHECK(consumer.arm(ready));
+  CHECK(consumer().arm(ready));
   CHECK(pulse_test::readable(ready));  // watched again
 
   backend.script->arm_errors = {ErrorCode::unavailable};
-  CHECK(*consumer.arm(ready) > 0ms);
+  CHECK(*consumer().arm(ready) > 0ms);
   CHECK_FALSE(pulse_test::readable(ready));
 }

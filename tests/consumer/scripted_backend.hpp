@@ -49,6 +49,7 @@ class ScriptedBackend {
     int socket = -1;  // what arm watches
     std::atomic<int> wakes{0};
     std::size_t lose_on_extend = ~std::size_t{0};
+    std::size_t extends = 0;
     std::size_t vanished = 0;
     std::uint64_t reconnects = 0;
     std::uint64_t unmatched_acks = 0;
@@ -111,6 +112,7 @@ class ScriptedBackend {
     }
     template <class Lost>
     Status extend(std::size_t first, std::size_t last, Lost lost) {
+      ++script_->extends;
       if (script_->lose_on_extend >= first && script_->lose_on_extend < last) {
         lost(script_->lose_on_extend);
       }

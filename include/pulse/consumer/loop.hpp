@@ -104,6 +104,9 @@ class ConsumerOf {
         return process(*std::exchange(held_, std::nullopt), report);
       }
     }
+    if (action.step != engine::Step::pause) {
+      leases_.close();  // of a batch that was held and is not handled any more: what follows moves the deliveries that a beat looks at
+    }
     switch (action.step) {
       case engine::Step::receive: {
         auto batch = receive_resting(*subscription_, options_.loop.batch, std::min(wait, action.wait), now, clock_, vitals_);
@@ -219,7 +222,6 @@ class ConsumerOf {
       return vitals_.note(std::move(made).error());
     }
     if constexpr (RemoteDedup<dedup>) {
-      leases_.close();
       held_.reset();
     }
     {
@@ -313,6 +315,7 @@ class ConsumerOf {
       tell<notice::GroupLost>(metrics_, [&] { return notice::GroupLost{error.message}; });
     }
     if (!loop_.failed(error.code, now)) {
+      leases_.close();  // of what was held: it is left to others
       return vitals_.ended(metrics_, std::move(error));
     }
     vitals_.failed(metrics_, std::move(error));

@@ -75,18 +75,19 @@ class Processor {
   bool process(const Delivery& delivery, std::uint32_t index, const StreamFacts& stream, WallTime now, Ledger& ledger, const std::atomic<bool>* lost_flags) {
     if constexpr (std::is_convertible_v<decltype(delivery.data()), std::string_view>) {
       DecodeResult result{};
-      const envelope_type* envelope = &scratch_;
+      const envelope_type* envelope = nullptr;
       if constexpr (RemoteDedup<Dedup>) {
         result = remote_.result(index);
-        envelope = &remote_.envelope(index);
+        envelope = remote_.envelope(index);
       }
       if constexpr (PrefetchingDedup<Dedup>) {
         if (keyed_by_entry_) {  // while the event is decoded, the window's memory comes
           dedup_.prefetch(EventId::from_entry(delivery.id()).within(stream.salt));
         }
       }
-      if (!RemoteDedup<Dedup> || result == DecodeResult::malformed || result == DecodeResult::invalid) {  // there once more, for the words
+      if (envelope == nullptr) {
         result = codec_.decode(delivery.data(), scratch_, decode_error_);
+        envelope = &scratch_;
       }
       if (result == DecodeResult::malformed || result == DecodeResult::invalid) [[unlikely]] {
         std::string reason = std::string(result == DecodeResult::malformed ? "malformed: " : "invalid: ") + decode_error_.text;

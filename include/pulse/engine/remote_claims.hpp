@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <boost/hana/unpack.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -12,11 +14,27 @@
 #include "pulse/concept/codec.hpp"
 #include "pulse/concept/dedup.hpp"
 #include "pulse/core/context.hpp"
+#include "pulse/core/describe.hpp"
+#include "pulse/core/envelope.hpp"
 #include "pulse/core/error.hpp"
 #include "pulse/core/event_id.hpp"
+#include "pulse/core/nullable.hpp"
 #include "pulse/engine/stream_facts.hpp"
 
 namespace pulse::inline v0_1::engine {
+
+/// Whether a decoded value is known to look into nothing of the codec's: it stays when the codec decodes the next one.
+template <class Value>
+inline constexpr bool owned = std::is_arithmetic_v<Value> || std::is_enum_v<Value> || std::is_same_v<Value, std::string>;
+template <class Value>
+inline constexpr bool owned<Nullable<Value>> = owned<Value>;
+template <Described Event>
+inline constexpr bool owned<Event> =
+    boost::hana::unpack(Describe<Event>::fields, [](auto... field) { return (owned<typename decltype(field)::value_type> && ...); });
+template <class... Several>
+inline constexpr bool owned<OneOf<Several...>> = (owned<Several> && ...);
+template <class Payload, class Text>
+inline constexpr bool owned<Envelope<Payload, Text>> = owned<Text> && owned<Payload>;
 
 /// The claims of a batch with a strategy that answers from elsewhere: asked for in one call, then used one by one. What was taken and not
 /// used is given back. Memory is taken for the largest batch there was. One thread.
@@ -32,7 +50,7 @@ class RemoteClaims {
     ids_.clear();
     places_.clear();
     if constexpr (bytes) {
-      envelopes_.resize(batch.size());
+      envelopes_.resize(keeps ? batch.size() : 1);
       results_.resize(batch.size());
     }
     for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -42,12 +60,13 @@ class RemoteClaims {
         ids_.push_back(idempotency_key(envelope, batch[i].id(), batch[i].redriven()).within(salt));
       };
       if constexpr (bytes) {
-        results_[i] = codec_.decode(batch[i].data(), envelopes_[i], ignored_);
-        if (results_[i] == DecodeResult::malformed || results_[i] == DecodeResult::invalid) {
+        Envelope& envelope = envelopes_[keeps ? i : 0];
+        results_[i] = codec_.decode(batch[i].data(), envelope, ignored_);
+        if (!decoded(i)) {
           places_.push_back(0);  // goes to the DLQ without a claim
           continue;
         }
-        add(envelopes_[i]);
+        add(envelope);
       } else {
         add(batch[i].data());
       }
@@ -64,7 +83,9 @@ class RemoteClaims {
   }
 
   [[nodiscard]] DecodeResult result(std::size_t index) const noexcept { return results_[index]; }
-  [[nodiscard]] const Envelope& envelope(std::size_t index) const noexcept { return envelopes_[index]; }
+  /// What a delivery was decoded as; nullptr where it has to be decoded once more: for the words of what is wrong with it, and where its text looks into
+  /// the codec, which has decoded others since.
+  [[nodiscard]] const Envelope* envelope(std::size_t index) const noexcept { return keeps && decoded(index) ? &envelopes_[index] : nullptr; }
   /// The claim of a delivery, once: who takes a fresh one ends it.
   Claim take(std::size_t index) noexcept { return std::exchange(claims_[places_[index]], Claim::unavailable); }
 
@@ -78,9 +99,15 @@ class RemoteClaims {
   }
 
  private:
+  static constexpr bool keeps = owned<Envelope>;
+
+  [[nodiscard]] bool decoded(std::size_t index) const noexcept {
+    return results_[index] != DecodeResult::malformed && results_[index] != DecodeResult::invalid;
+  }
+
   Dedup& dedup_;
   Codec& codec_;
-  std::vector<Envelope> envelopes_;
+  std::vector<Envelope> envelopes_;  ///< of the deliveries where they keep, else one
   std::vector<DecodeResult> results_;
   std::vector<EventId> ids_;
   std::vector<Claim> claims_;
