@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <limits>
+#include <set>
 #include <string>
 
 #include "pulse/core/entry_id.hpp"
@@ -112,4 +115,42 @@ TEST_CASE("uuid: version 4, and recognised as a UUID") {
   CHECK(one.size() == 36);
   CHECK(one[14] == '4');
   CHECK((EventId::from_text(one).low >> 62) == 2);
+}
+
+TEST_CASE("uuid: a process that was forked makes ids of its own, and so do its sisters and its children") {
+  pulse::detail::UuidGenerator generate;
+  std::string id;
+  generate.next(id);
+  std::set<std::string> all{id};
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const auto tell = [&] {
+    generate.next(id);
+    return ::write(ends[1], id.data(), 36) == 36;
+  };
+  for (int child = 0; child < 2; ++child) {
+    const ::pid_t made = ::fork();
+    if (made == 0) {
+      const bool told = tell() && tell();
+      const ::pid_t grandchild = ::fork();
+      if (grandchild == 0) {
+        ::_exit(tell() ? 0 : 1);
+      }
+      int status = 1;
+      ::_exit(told && ::waitpid(grandchild, &status, 0) == grandchild && status == 0 && tell() ? 0 : 1);
+    }
+    REQUIRE(made > 0);
+    int status = 1;
+    REQUIRE(::waitpid(made, &status, 0) == made);
+    REQUIRE(status == 0);
+  }
+  REQUIRE(tell());
+  for (int i = 0; i < 9; ++i) {
+    char text[36];
+    REQUIRE(::read(ends[0], text, 36) == 36);
+    all.emplace(text, 36);
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+  CHECK(all.size() == 10);
 }
