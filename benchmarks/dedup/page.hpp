@@ -273,7 +273,9 @@ inline bool write_page(const Results& results, const std::string& path, const st
          "processor stands for the handler, the same for all.\n"
          "- **back to back**: in a loop over ids at hand. The processor overlaps the cache misses of calls that follow each other, which hides much of what a "
          "window costs in a consumer.\n"
-         "- **in batches of 16**, which a strategy offers and a container does not.\n\n"
+         "- **in batches of 16**, which a strategy offers and a container does not: for code of your own that asks so, and for `Sharded` and `Tiered`. A "
+         "consumer asks a strategy "
+         "of this page one at a time.\n\n"
          "The limit is what touching two cache lines an id costs, asked for in batches. `do nothing` reads the ids. Times of single calls include taking the "
          "time: see what doing nothing costs.\nFalse duplicates are new ids taken for known ones, missed duplicates redeliveries within the window that were "
          "not recognised.\n";

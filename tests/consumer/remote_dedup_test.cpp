@@ -36,7 +36,9 @@ struct RemoteMap : MapDedup {
   std::function<void()> while_claiming{};
   std::deque<ErrorCode> claim_errors;
   std::deque<ErrorCode> flush_errors;
+  std::string name;
 
+  void owner(std::string_view consumer) { name += consumer; }
   using MapDedup::claim;
   Status claim(std::span<const EventId> ids, std::span<Claim> claims) {
     trace += "claim " + std::to_string(ids.size()) + ";";
@@ -238,6 +240,16 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: while it cannot be asked nobody handle
   CHECK(polls(9) == "subscribe;ack 1;ack 2;ack 3;");
   CHECK(dedup.trace == "claim 2;claim 2;claim 2;claim 1;");
   CHECK(handled == "a;b;c;");
+}
+
+TEST_CASE_FIXTURE(Fixture, "remote dedup: it hears who claims, once, before the first claim") {
+  static_assert(pulse::OwnedDedup<RemoteMap> && !pulse::OwnedDedup<MapDedup>);
+  options.subscribe.consumer = "two";
+  dedup.while_claiming = [this] { CHECK(dedup.name == "two"); };
+  push({{{1, 0}, "a"}});
+  push({{{2, 0}, "b"}});
+  CHECK(polls(4) == "subscribe;ack 1;ack 2;");
+  CHECK(dedup.name == "two");
 }
 
 // guarantee 2

@@ -3,6 +3,7 @@
 // Strategies that each break one law, and the law that the kit must name.
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -36,6 +37,7 @@ enum class Fault {
   done_becomes_leased,
   always_unavailable,
   lease_ends_another,
+  counts_nothing,
 };
 
 /// An LruWindow of 100 with one fault, by id and by lease.
@@ -111,7 +113,7 @@ struct Broken : pulse::LruWindow {
       LruWindow::release(lease);
     }
   }
-  [[nodiscard]] std::size_t size() const { return F == Fault::grows ? claims : LruWindow::size(); }
+  [[nodiscard]] std::size_t size() const { return F == Fault::grows ? claims : F == Fault::counts_nothing ? 0 : LruWindow::size(); }
 
  private:
   lease_type lease_;
@@ -143,6 +145,46 @@ struct Careless : pulse::FifoWindow {
     }
   }
 };
+
+/// A window on a server that is up, with the faults of one that is not, and of one whose flush is a loss.
+enum class Away { none, always_fails, fails_with_something_to_say, flushes_away, claims_nothing };
+template <Away F>
+struct Remote {
+  static constexpr bool exact = true;
+  static constexpr bool shared = true;
+  pulse::FifoWindow window{100, 1};
+  bool something = false;
+
+  Claim claim(EventId id) { return window.claim(id); }
+  pulse::Status claim(std::span<const EventId> ids, std::span<Claim> claims) {
+    if (F == Away::claims_nothing) {
+      window.claim(ids, claims);
+      return pulse::Error{pulse::ErrorCode::unavailable, "away"};
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      claims[i] = window.claim(ids[i]);
+    }
+    return {};
+  }
+  void commit(EventId id) {
+    something = true;
+    window.commit(id);
+  }
+  void release(EventId id) { window.release(id); }
+  [[nodiscard]] std::size_t size() const { return window.size(); }
+  pulse::Status flush(std::chrono::milliseconds) {
+    const bool fails = F == Away::always_fails || (F == Away::fails_with_something_to_say && something);
+    if (F == Away::flushes_away && something) {
+      window = pulse::FifoWindow{100, 1};
+    }
+    return fails ? pulse::Status{pulse::Error{pulse::ErrorCode::unavailable, "away"}} : pulse::Status{};
+  }
+};
+template <Away F>
+std::string remote_verdict() {
+  static_assert(pulse::RemoteDedup<Remote<F>>);
+  return pulse::conformance::dedup([] { return Remote<F>{}; }, {.window = 50, .since_claim = true, .capacity = 100});
+}
 
 /// Any thread may call it, says it. Each look and each step is guarded; what is between them is not.
 template <bool Right>
@@ -229,6 +271,7 @@ TEST_CASE("the kit passes what is right, and names the law that a fault breaks")
   CHECK(verdict<Fault::done_becomes_leased>() == "commit makes done (seed 1)");
   CHECK(verdict<Fault::always_unavailable>() == "no false duplicates: a new id is fresh, but for the stated share (seed 1)");
   CHECK(verdict<Fault::lease_ends_another>() == "a lease ends its own id and no other (seed 1)");
+  CHECK(verdict<Fault::counts_nothing>() == "size counts what is remembered, leased ids included (seed 1)");
 }
 
 TEST_CASE("the kit catches a window that is shorter than stated, of either kind") {
@@ -244,6 +287,14 @@ TEST_CASE("the kit catches a batch that differs from one by one") {
   CHECK(pulse::conformance::dedup([] { return Careless<0>{}; }, laws) == "a batched claim equals one by one in order (seed 1)");
   CHECK(pulse::conformance::dedup([] { return Careless<1>{}; }, laws) != "");
   CHECK(pulse::conformance::dedup([] { return Careless<2>{}; }, laws) == "a batched claim equals one by one in order (seed 1)");
+}
+
+TEST_CASE("the kit catches a remote strategy whose flush fails, or whose claim does, although nothing is away") {
+  CHECK(remote_verdict<Away::none>() == "");
+  CHECK(remote_verdict<Away::always_fails>() == "remote: a flush with nothing to say succeeds (seed 1)");
+  CHECK(remote_verdict<Away::fails_with_something_to_say>() == "remote: a flush says what was committed and released (seed 1)");
+  CHECK(remote_verdict<Away::flushes_away>() == "remote: what was flushed is done, or fresh (seed 1)");
+  CHECK(remote_verdict<Away::claims_nothing>() == "remote: a batch of new ids is claimed (seed 1)");
 }
 
 TEST_CASE("the kit catches what threads do to a strategy that promises too much") {

@@ -177,7 +177,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   script->bytes.insert(0, prepared);
   auto subscription = backend.subscribe(options);
   law(static_cast<bool>(subscription), "the groups are made");
-  pulse::RedisDedup<ScriptedClient> dedup{{}, {}, make({})};
+  pulse::RedisDedup<ScriptedClient> dedup{{}, {.owner = "one"}, make({})};
   std::size_t batch = 0;
   for (const char what : calls) {
     call(what, backend, *subscription, dedup, batch);

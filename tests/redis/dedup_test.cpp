@@ -34,6 +34,7 @@ TEST_CASE("redis dedup: keeps the laws of a dedup") {
   CHECK(pulse::conformance::dedup(
             [&] {
               pulse::RedisDedupOptions options;
+              options.owner = "one";
               options.prefix = "run-" + std::to_string(++run);
               return pulse::RedisDedup<>{url_of(server.unix_url()), options};
             },
@@ -60,6 +61,25 @@ TEST_CASE("redis dedup: one window for all members; what a member had leased bef
   again.commit(id(2));
   CHECK(again.flush(5s));
   CHECK(one.claim(id(2)) == Claim::done);
+}
+
+TEST_CASE("redis dedup: members are told apart by the names of their consumers, and by what the options say before these") {
+  RedisServer server;
+  auto one = shared(server.url(), "");
+  auto two = shared(server.url(), "");
+  auto named = shared(server.url(), "one");
+  static_assert(pulse::OwnedDedup<pulse::RedisDedup<>>);
+  std::vector<EventId> ids{id(1)};
+  std::vector<Claim> claims(1);
+  const auto nobody = one.claim(ids, claims);
+  REQUIRE_FALSE(nobody);
+  CHECK(nobody.error().code == pulse::ErrorCode::config);
+  one.owner("one");
+  two.owner("two");
+  named.owner("three");
+  CHECK(one.claim(id(1)) == Claim::fresh);
+  CHECK(two.claim(id(1)) == Claim::leased);
+  CHECK(named.claim(id(1)) == Claim::fresh);  // "one" before it was started anew
 }
 
 TEST_CASE("redis dedup: leases and marks expire, and a lease that lasts is kept") {
@@ -162,10 +182,11 @@ TEST_CASE("redis dedup: settings that cannot be, and a server that is away") {
   const auto refused = wrong.claim(ids, claims);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == pulse::ErrorCode::config);
-  CHECK(refused.error().message.find("RedisDedupOptions.owner is \"a:b\"") == 0);
+  CHECK(refused.error().message.find("RedisDedupOptions.owner, or the name of the consumer in its place, is \"a:b\"") == 0);
   for (const auto part : {&pulse::RedisDedupOptions::lease, &pulse::RedisDedupOptions::window, &pulse::RedisDedupOptions::connect_timeout,
                           &pulse::RedisDedupOptions::command_timeout}) {
     pulse::RedisDedupOptions none;
+    none.owner = "one";
     none.*part = 0ms;
     const auto unset = pulse::RedisDedup<>{pulse::RedisUrl{}, none}.claim(ids, claims);
     REQUIRE_FALSE(unset);

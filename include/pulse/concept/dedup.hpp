@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <type_traits>
 
 #include "pulse/core/error.hpp"
@@ -39,6 +40,29 @@ concept DedupTraits = requires {
   { std::bool_constant<D::exact>{} };
   { std::bool_constant<D::shared>{} };
 };
+template <class D>
+concept DedupRemoteClaim = requires(D& dedup, std::span<const EventId> ids, std::span<Claim> claims) {
+  { dedup.claim(ids, claims) } -> std::same_as<Status>;
+};
+template <class D>
+concept DedupFlush = requires(D& dedup, std::chrono::milliseconds wait) {
+  { dedup.flush(wait) } -> std::same_as<Status>;
+};
+template <class D>
+concept DedupLeaseClaim = requires(D& dedup, EventId id, typename D::lease_type& lease) {
+  { dedup.claim(id, lease) } -> std::same_as<Claim>;
+};
+template <class D>
+concept DedupLeaseEnd = requires(D& dedup, typename D::lease_type& lease) {
+  dedup.commit(lease);
+  dedup.release(lease);
+};
+/// Not half of the calls by lease: it would be asked by id.
+template <class D>
+concept DedupLeaseWhole = !DedupLeaseClaim<D> || DedupLeaseEnd<D>;
+/// Not half of a remote strategy: it would be taken for a local one, asked one by one, and acknowledged without its marks.
+template <class D>
+concept DedupRemoteWhole = !DedupRemoteClaim<D> || DedupFlush<D>;
 }  // namespace requirement
 
 /// An idempotency strategy: remembers which events were handled. Contract page: docs/reference/dedup.md
@@ -57,7 +81,8 @@ concept DedupTraits = requires {
 /// Laws (executable in pulse/dedup/conformance.hpp): claim once; release makes fresh; done lasts for the stated window; a lease is never
 /// forgotten before it ends unless the strategy states so; size never exceeds the stated bound. Claim, commit and release do not throw.
 ///
-/// Optional, and used where present:
+/// Optional. Of those in batches the Consumer calls only a remote strategy's: a local one it asks event by event, when each is handled. The batches of
+/// a local one, and prefetch, are for Tiered, Sharded and Journaled around it, and for code of one's own.
 ///
 /// | expression | meaning |
 /// |---|---|
@@ -68,23 +93,20 @@ concept DedupTraits = requires {
 /// | `dedup.commit(lease)`, `dedup.release(lease)` | as by id, once, without looking the id up again |
 /// | `Status dedup.claim(ids, claims)` | of a remote strategy (RemoteDedup): an error where the batch could not be claimed: it is claimed again later |
 /// | `Status dedup.flush(wait)` | of the same: commits and releases may wait for it; called before anything is acknowledged. Done, or an error after `wait` |
+/// | `dedup.owner(name)` | who claims: the consumer says its name at its start, before the first claim |
 /// | `D::keyless` | bool constant: no answer depends on the id, so the consumer computes none and passes EventId{} |
 /// | `D::concurrent` | bool constant: any thread may call anything at any time; else a strategy is one thread's (pulse::Sharded makes it many's) |
 /// | `D::durable` | bool constant: what was committed outlives the process |
 template <class D>
-concept Dedup =
-    requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D> && requirement::DedupTraits<D>;
+concept Dedup = requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D> &&
+                requirement::DedupTraits<D> && requirement::DedupLeaseWhole<D> && requirement::DedupRemoteWhole<D>;
 
 /// Claims a batch in one call.
 template <class D>
 concept BatchedDedup = Dedup<D> && requires(D& dedup, std::span<const EventId> ids, std::span<Claim> claims) { dedup.claim(ids, claims); };
 /// Gives a claim a handle, by which it is ended without looking the id up again.
 template <class D>
-concept LeasingDedup = Dedup<D> && requires(D& dedup, EventId id, typename D::lease_type& lease) {
-  { dedup.claim(id, lease) } -> std::same_as<Claim>;
-  dedup.commit(lease);
-  dedup.release(lease);
-};
+concept LeasingDedup = Dedup<D> && requirement::DedupLeaseClaim<D> && requirement::DedupLeaseEnd<D>;
 /// Both: a batch of claims with their handles.
 template <class D>
 concept BatchLeasingDedup = LeasingDedup<D> && requires(D& dedup, std::span<const EventId> ids, std::span<Claim> claims,
@@ -94,10 +116,10 @@ template <class D>
 concept KeylessDedup = requires { requires D::keyless; };
 /// Its answers come from elsewhere, at the cost of a round trip: the consumer claims a whole batch at once, and flushes before it acks.
 template <class D>
-concept RemoteDedup = Dedup<D> && requires(D& dedup, std::span<const EventId> ids, std::span<Claim> claims, std::chrono::milliseconds wait) {
-  { dedup.claim(ids, claims) } -> std::same_as<Status>;
-  { dedup.flush(wait) } -> std::same_as<Status>;
-};
+concept RemoteDedup = Dedup<D> && requirement::DedupRemoteClaim<D> && requirement::DedupFlush<D>;
+/// Tells its claims from those of other members by a name: the consumer's, which is said at its start.
+template <class D>
+concept OwnedDedup = Dedup<D> && requires(D& dedup, std::string_view name) { dedup.owner(name); };
 /// Can ask for the memory of an id ahead of its claim.
 template <class D>
 concept PrefetchingDedup = Dedup<D> && requires(const D& dedup, EventId id) { dedup.prefetch(id); };
@@ -143,11 +165,18 @@ constexpr bool assert_dedup() {
   static_assert(requirement::DedupTraits<D>,
                 "pulse: the Dedup policy lacks `static constexpr bool exact` or `static constexpr bool shared`: state both. See "
                 "docs/reference/dedup.md");
+  static_assert(requirement::DedupLeaseWhole<D>,
+                "pulse: the Dedup policy has a `pulse::Claim claim(pulse::EventId, lease_type&)` and not both `commit(lease)` and `release(lease)`: add them. "
+                "See docs/reference/dedup.md");
+  static_assert(requirement::DedupRemoteWhole<D>,
+                "pulse: the Dedup policy has a `pulse::Status claim(ids, claims)` and no `pulse::Status flush(std::chrono::milliseconds)`, called before "
+                "anything is acknowledged: add it. See docs/reference/dedup.md");
   if constexpr (requirement::DedupTraits<D>) {
     static_assert(D::exact || LossAllowed<D>,
                   "pulse: this Dedup policy may take a new event for a duplicate and so lose it: put an exact strategy behind it (pulse::Tiered), "
                   "or consent with pulse::AllowLoss<...>. See docs/reference/dedup.md");
-    constexpr bool named = requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D>;
+    constexpr bool named = requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D> &&
+                           requirement::DedupLeaseWhole<D> && requirement::DedupRemoteWhole<D>;
     static_assert(Dedup<D> || !named,
                   "pulse: the Dedup policy misses a requirement of pulse::Dedup that has no message of its own: assert that concept to see which. See "
                   "docs/reference/dedup.md");

@@ -19,7 +19,7 @@ namespace pulse::inline v0_1::conformance {
 /// Returns "" or the first law that was broken, with the seed that shows it again. `make()` gives a new strategy that knows nothing; one
 /// that is not exact gets the same seed each time, so that its batches can be compared with one by one.
 ///
-/// Batches are tried where the strategy has them, threads where it says `concurrent`.
+/// Batches are tried where the strategy has them, flushes where it is remote, threads where it says `concurrent`.
 template <class Make>
 [[nodiscard]] std::string dedup(Make make, const DedupLaws& laws) {
   using D = decltype(make());
@@ -38,6 +38,11 @@ template <class Make>
   }
   if constexpr (BatchedDedup<D>) {
     if (!check(detail::batches(make, laws))) {
+      return law;
+    }
+  }
+  if constexpr (RemoteDedup<D>) {
+    if (laws.window > 1 && !check(detail::remote(make, laws))) {
       return law;
     }
   }

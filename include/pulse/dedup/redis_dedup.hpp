@@ -25,8 +25,9 @@ namespace pulse::inline v0_1 {
 /// Whose window it is, how long it remembers, and how long it lends.
 struct RedisDedupOptions {
   std::string prefix = "mdp:dedup:pipeline";  ///< of the keys: one for each group. In a cluster it holds a {hash tag}
-  /// Who claims: the consumer's name. What it had leased before it was started anew is its own to claim again at once.
-  std::string owner = "consumer-1";
+  /// Who claims: what it had leased before it was started anew is its own to claim again at once, so no two members may have the same. Empty: a Consumer
+  /// gives it its `subscribe.consumer`; where there is none, it must be said.
+  std::string owner;
   std::chrono::milliseconds window{std::chrono::hours{24}};  ///< how long an id stays done
   /// How long a lease lasts that nobody ends: longer than the longest handler, and shorter than the claim_idle of the consumers, so that what
   /// a crashed member had leased is free by the time another one takes its entries over.
@@ -87,10 +88,19 @@ class RedisDedup {
   static constexpr bool shared = true;
   static constexpr bool durable = true;
 
-  /// Errors, of the first claim: config, for an owner with ':' or a time that is not positive.
+  /// Errors, of the first claim: config, for no owner, one with ':' or a time that is not positive.
   explicit RedisDedup(const RedisUrl& url, RedisDedupOptions options = {}) : RedisDedup(url, std::move(options), std::make_unique<Client>(url)) {}
   RedisDedup(const RedisUrl& url, RedisDedupOptions options, std::unique_ptr<Client> client)
-      : options_(std::move(options)), connection_({url, options_.client_name, detail::dedup_scripts, options_.connect_timeout}, std::move(client)) {}
+      : options_(std::move(options)),
+        owner_(options_.owner),
+        connection_({url, options_.client_name, detail::dedup_scripts, options_.connect_timeout}, std::move(client)) {}
+
+  /// Who claims from now on, where the options do not say it. The consumer's name, at its start.
+  void owner(std::string_view consumer) {
+    if (options_.owner.empty()) {
+      owner_ = consumer;
+    }
+  }
 
   /// One by one: a round trip each.
   Claim claim(EventId id) {
@@ -162,8 +172,9 @@ class RedisDedup {
   };
 
   Status check() const {
-    if (options_.owner.empty() || options_.owner.find(':') != std::string::npos) {
-      return Error{ErrorCode::config, "RedisDedupOptions.owner is \"" + options_.owner + "\": it must not be empty nor hold a ':'"};
+    if (owner_.empty() || owner_.find(':') != std::string::npos) {
+      return Error{ErrorCode::config,
+                   "RedisDedupOptions.owner, or the name of the consumer in its place, is \"" + owner_ + "\": it must not be empty nor hold a ':'"};
     }
     if (options_.lease.count() < 1 || options_.window.count() < 1 || options_.connect_timeout.count() < 1 || options_.command_timeout.count() < 1) {
       return Error{ErrorCode::config, "RedisDedupOptions.lease, window, connect_timeout and command_timeout must all be at least 1 ms"};
@@ -175,7 +186,7 @@ class RedisDedup {
     if (Status up = connect(); !up) {
       return up;
     }
-    begin(detail::DedupScript::claim, ids)(options_.owner)(call_)(options_.lease);
+    begin(detail::DedupScript::claim, ids)(owner_)(call_)(options_.lease);
     Result<ReplyReader> reply = ask("claiming ids", Connection::now() + options_.command_timeout);
     if (!reply) {
       return std::move(reply).error();
@@ -245,7 +256,7 @@ class RedisDedup {
     }
     for (std::size_t from = 0; from < told_.size(); from += most) {
       const auto part = std::span<const Told>{told_}.subspan(from, std::min(most, told_.size() - from));
-      detail::RedisCommand& command = begin(detail::DedupScript::tell, part)(options_.owner)(options_.lease)(options_.window);
+      detail::RedisCommand& command = begin(detail::DedupScript::tell, part)(owner_)(options_.lease)(options_.window);
       for (const Told& told : part) {
         command(std::string_view{&told.what, 1});
       }
@@ -268,6 +279,7 @@ class RedisDedup {
   }
 
   const RedisDedupOptions options_;
+  std::string owner_;
   Connection connection_;
   std::string keys_;
   std::unordered_set<EventId, Hash> leases_;

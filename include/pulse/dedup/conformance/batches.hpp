@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -68,6 +69,30 @@ std::string batches(Make make, const DedupLaws& laws) {
     }
   }
   return "";
+}
+
+/// What a remote strategy that is up owes to who claims a batch and flushes before the acks.
+template <class Make>
+std::string remote(Make make, const DedupLaws& laws) {
+  constexpr std::chrono::seconds wait{5};
+  auto dedup = make();
+  const EventId ids[2]{id_of(1, laws.ordered), id_of(2, laws.ordered)};
+  Claim claims[2]{Claim::unavailable, Claim::unavailable};
+  const auto claim = [&](Claim first, Claim second) {
+    return dedup.claim(std::span<const EventId>{ids}, std::span<Claim>{claims}).has_value() && claims[0] == first && claims[1] == second;
+  };
+  if (!dedup.flush(wait)) {
+    return "remote: a flush with nothing to say succeeds";
+  }
+  if (!claim(Claim::fresh, Claim::fresh)) {
+    return "remote: a batch of new ids is claimed";
+  }
+  dedup.commit(ids[0]);
+  dedup.release(ids[1]);
+  if (!dedup.flush(wait)) {
+    return "remote: a flush says what was committed and released";
+  }
+  return claim(Claim::done, Claim::fresh) ? "" : "remote: what was flushed is done, or fresh";
 }
 
 }  // namespace pulse::inline v0_1::conformance::detail
