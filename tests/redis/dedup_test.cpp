@@ -79,7 +79,7 @@ TEST_CASE("redis dedup: members are told apart by the names of their consumers, 
   named.owner("three");
   CHECK(one.claim(id(1)) == Claim::fresh);
   CHECK(two.claim(id(1)) == Claim::leased);
-  CHECK(named.claim(id(1)) == Claim::fresh);  // "one" before it was started anew
+  CHECK(named.claim(id(1)) == Claim::fresh);  // "one", started anew: in its first call as before
 }
 
 TEST_CASE("redis dedup: leases and marks expire, and a lease that lasts is kept") {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -283,8 +284,8 @@ class RedisDedup {
   Connection connection_;
   std::string keys_;
   std::unordered_set<EventId, Hash> leases_;
-  std::vector<Told> told_;  ///< and not sent
-  std::uint64_t call_ = 0;
+  std::vector<Told> told_;                       ///< and not sent
+  std::uint64_t call_ = std::random_device{}();  ///< anything: those of before a restart are other calls
   SteadyTime renewed_{};
 };
 
