@@ -82,7 +82,8 @@ concept DedupRemoteWhole = !DedupRemoteClaim<D> || DedupFlush<D>;
 /// forgotten before it ends unless the strategy states so; size never exceeds the stated bound. Claim, commit and release do not throw.
 ///
 /// Optional. Of those in batches the Consumer calls only a remote strategy's: a local one it asks event by event, when each is handled. The batches of
-/// a local one, and prefetch, are for Tiered, Sharded and Journaled around it, and for code of one's own.
+/// a local one are for Tiered, Sharded and Journaled around it, and for code of one's own. It calls prefetch before it decodes an event whose key it
+/// takes for the entry's id, as that of the event before was.
 ///
 /// | expression | meaning |
 /// |---|---|
