@@ -68,9 +68,7 @@ class ConsumerOf {
     if (Status checked = check_options<controller>(options_); !checked) {
       return vitals_.note(std::move(checked).error());
     }
-    if constexpr (OwnedDedup<dedup>) {
-      dedup_.owner(options_.subscribe.consumer);
-    }
+    name_owner(dedup_, options_.subscribe.consumer);
     streams_ = stream_facts(options_.subscribe.streams, metrics_);
     if (Status subscribed = subscribe(options_.subscribe); !subscribed) {
       return subscribed;

@@ -61,6 +61,14 @@ inline ConsumerOptions with_streams(ConsumerOptions options) {
   return options;
 }
 
+/// Who claims, to a strategy that wants to know it.
+template <class Dedup>
+void name_owner(Dedup& dedup, const std::string& consumer) {
+  if constexpr (OwnedDedup<Dedup>) {
+    dedup.owner(consumer);
+  }
+}
+
 inline std::uint64_t seed_of(const ConsumerOptions& options) { return options.seed != 0 ? options.seed : std::random_device{}(); }
 
 /// The salt tells equal entry ids of two streams apart.
