@@ -440,6 +440,12 @@ TEST_CASE_FIXTURE(Fixture, "vanished entries are counted") {
   CHECK(metrics.values.at("pulse_vanished_total") == 3);
 }
 
+TEST_CASE_FIXTURE(Fixture, "entries that the backend dead-lettered because they were too large are counted as dead letters") {
+  backend.script->too_large = 2;
+  drain();
+  CHECK(metrics.values.at("pulse_consume_total/v1/dead_letter") == 2);
+}
+
 TEST_CASE_FIXTURE(Fixture, "claimed entries are handled as others are, and counted") {
   backend.script->claimable.push_back({{{1, 0}, "a", 2}});
   CHECK(drain() == "subscribe;ack 1;");

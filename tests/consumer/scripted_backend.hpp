@@ -51,6 +51,7 @@ class ScriptedBackend {
     std::size_t lose_on_extend = ~std::size_t{0};
     std::size_t extends = 0;
     std::size_t vanished = 0;
+    std::size_t too_large = 0;
     std::uint64_t reconnects = 0;
     std::uint64_t unmatched_acks = 0;
     GroupState state{};
@@ -133,7 +134,7 @@ class ScriptedBackend {
           script_->trace += "batch over max;";
         }
       }
-      return Batch<Delivery>{current_, std::exchange(script_->vanished, 0), false};
+      return Batch<Delivery>{current_, std::exchange(script_->vanished, 0), false, std::exchange(script_->too_large, 0)};
     }
 
     std::shared_ptr<Error> take(std::deque<ErrorCode>& errors, std::string_view what) {

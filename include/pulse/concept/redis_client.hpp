@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <span>
 #include <string_view>
 
@@ -66,6 +67,13 @@ concept RedisClient =
 template <class C>
 concept PollableRedisClient = RedisClient<C> && requires(const C& client) {
   { client.descriptor() } -> std::same_as<int>;
+};
+
+/// A client that says what it can read: `client.largest_reply()` is the most bytes of one reply, where nothing that was read waits for its release. An
+/// entry that no such reply can hold is dead-lettered on the server; over a client that does not say, it would be asked for again and again.
+template <class C>
+concept BoundedRedisClient = RedisClient<C> && requires(const C& client) {
+  { client.largest_reply() } -> std::same_as<std::size_t>;
 };
 
 /// Asserts each requirement of RedisClient on its own, with its message.

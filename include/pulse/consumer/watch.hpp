@@ -38,12 +38,15 @@ void count_claimed(const Deliveries& taken, const Streams& streams, Metrics& met
   }
 }
 
-/// Entries that were pending and whose data is gone.
-template <class Streams, class Metrics>
-void count_vanished(std::size_t vanished, const Streams& streams, Metrics& metrics) {
-  if (vanished > 0) {
-    metrics.add(family::vanished, vanished, streams.front().slot);
-    tell<notice::Vanished>(metrics, [&] { return notice::Vanished{vanished}; });
+/// Entries that were pending and nobody is given: their data is gone, or too large.
+template <class Delivery, class Streams, class Metrics>
+void count_missed(const Batch<Delivery>& batch, const Streams& streams, Metrics& metrics) {
+  if (batch.vanished > 0) {
+    metrics.add(family::vanished, batch.vanished, streams.front().slot);
+    tell<notice::Vanished>(metrics, [&] { return notice::Vanished{batch.vanished}; });
+  }
+  if (batch.too_large > 0) {
+    metrics.add(family::consume, batch.too_large, streams.front().slot, Track::v1, Outcome::dead_letter);
   }
 }
 

@@ -119,8 +119,9 @@ struct Settlement {
 template <class Delivery>
 struct Batch {
   std::span<const Delivery> deliveries;
-  std::size_t vanished = 0;  ///< pending entries met whose data is gone (trimmed, deleted): the backend acknowledged them
-  bool more = false;         ///< claim_stale: the cursor has not come round yet
+  std::size_t vanished = 0;   ///< pending entries met whose data is gone (trimmed, deleted): the backend acknowledged them
+  bool more = false;          ///< claim_stale: the cursor has not come round yet
+  std::size_t too_large = 0;  ///< pending entries met that this client cannot read: the backend dead-lettered them
 };
 
 /// A dead letter as an operator sees it.

@@ -125,6 +125,8 @@ class HiredisClient {
   }
 
   void interrupt() noexcept { wire_.interrupt(); }
+  /// hiredis keeps up to 1 KiB of what it has read.
+  [[nodiscard]] std::size_t largest_reply() const noexcept { return options_.max_bytes > 1024 ? options_.max_bytes - 1024 : 1; }
   [[nodiscard]] int descriptor() const noexcept { return wire_ ? wire_.fd() : -1; }
 
   void close() noexcept {

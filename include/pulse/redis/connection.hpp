@@ -66,6 +66,14 @@ class RedisConnection {
     client_->close();
   }
   void interrupt() noexcept { client_->interrupt(); }
+  /// 0: it does not say.
+  [[nodiscard]] std::size_t largest_reply() const noexcept {
+    if constexpr (BoundedRedisClient<Client>) {
+      return client_->largest_reply();
+    } else {
+      return 0;
+    }
+  }
   [[nodiscard]] int descriptor() const noexcept
     requires PollableRedisClient<Client>
   {
@@ -197,6 +205,7 @@ class RedisConnection {
       }
       shas_.emplace_back(text);
     }
+    forget_answers();  // they would count against what the client may hold
     return {};
   }
 

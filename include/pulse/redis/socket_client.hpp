@@ -116,6 +116,7 @@ class SocketClient {
   }
 
   void interrupt() noexcept { wire_.interrupt(); }
+  [[nodiscard]] std::size_t largest_reply() const noexcept { return options_.max_bytes; }
   [[nodiscard]] int descriptor() const noexcept { return wire_ ? wire_.fd() : -1; }
 
   void close() noexcept {

@@ -49,6 +49,8 @@ class RedisPageLimit {
       limit_ = std::max<std::size_t>(asked_ / 2, 1);
     }
   }
+  /// A reply was larger than the client's bound.
+  void too_large() noexcept { limit_ = 1; }
   [[nodiscard]] bool least() const noexcept { return limit_ == 1; }
 
  private:

@@ -133,6 +133,9 @@ class RedisCommands {
   Error down(Error error) {
     constexpr std::chrono::milliseconds least{50};
     constexpr std::chrono::milliseconds most{5000};
+    if (error.code == ErrorCode::capacity) {
+      return error;  // the server is well: only this reply was too large
+    }
     pause_ = std::clamp(pause_ * 2, least, most);
     next_attempt_ = Connection::now() + std::chrono::milliseconds{random_.up_to(static_cast<std::uint64_t>(pause_.count()))};
     last_ = error;

@@ -83,15 +83,19 @@ class RedisExchange {
 
   /// A page of what was pending before, of each stream that may have some; one entry in all where it is counted. After a lost connection those that
   /// were counted come again uncounted: the process lives, and some only wait for their retry.
-  void ask_history(std::size_t count) {
+  /// An entry that no reply can hold is dead-lettered instead, as of `now`. Where the limit is one entry, one stream is asked: replies add up.
+  void ask_history(std::size_t count, WallTime now) {
+    const std::string failed_at = std::to_string(epoch_seconds(now));  // a command refers to its words until its end
     for (std::uint32_t i = 0; i < inbox_.streams().size(); ++i) {
       if (const RedisStream& stream = inbox_.streams()[i]; stream.recovering) {
         const bool again = careful_ && stream.counted_to != EntryId{} && stream.recover_after <= stream.counted_to;
         page_ = limit_.of(careful_ ? 1 : count);
         page_end_ = again ? stream.counted_to : EntryId::max();
-        script(RedisScript::recover, i)(stream.recover_after)(page_end_)(page_)(std::uint64_t{careful_ && !again ? 1U : 0U});
+        main_->begin_script(static_cast<std::size_t>(RedisScript::recover),
+                            2)(inbox_.keys()[i].key)(inbox_.keys()[i].dlq)(group_)(consumer_)(stream.recover_after)(
+            page_end_)(std::uint64_t{main_->largest_reply()})(failed_at)(page_)(std::uint64_t{careful_ && !again ? 1U : 0U});
         end(Kind::history, i);
-        if (careful_) {
+        if (careful_ || limit_.least()) {
           return;
         }
       }
@@ -224,7 +228,7 @@ class RedisExchange {
 
   Error failed(Error error) {
     if (next_ < expected_.size() && expected_.back().kind != Kind::settled) {
-      limit_.cut();
+      error.code == ErrorCode::capacity ? limit_.too_large() : limit_.cut();
     }
     disconnect();
     status_->down(error.message);
@@ -281,7 +285,9 @@ class RedisExchange {
         if (!inbox_.rows(reader, due.stream, true, last, rows)) {
           return false;
         }
-        limit_.went_well();
+        if (rows > 0) {  // an empty page says nothing of the next stream's
+          limit_.went_well();
+        }
         if (careful_ && rows > 0) {
           stream.counted_to = std::max(stream.counted_to, last);
         }

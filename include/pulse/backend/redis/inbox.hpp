@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "pulse/backend/redis/entries.hpp"
 #include "pulse/backend/retry_schedule.hpp"
+#include "pulse/core/delivery.hpp"
 #include "pulse/core/entry_id.hpp"
 #include "pulse/core/keys.hpp"
 #include "pulse/core/redis_reply.hpp"
@@ -94,7 +96,8 @@ class RedisInbox {
     return true;
   }
 
-  /// Rows of a script: id, delivery count and, unless the entry is gone, its fields. `last` is the id of the last row, `count` how many.
+  /// Rows of a script: id, delivery count and, unless the entry is gone or was too large to be read, its fields. `last` is the id of the last row, `count` how
+  /// many.
   bool rows(ReplyReader& reader, std::uint32_t stream, bool skip_retries, EntryId& last, std::size_t& count) {
     std::uint32_t left = 0;
     if (!reader.array(left)) {
@@ -104,11 +107,13 @@ class RedisInbox {
       std::uint32_t parts = 0;
       std::string_view text;
       std::int64_t deliveries = 0;
-      if (!reader.array(parts) || !reader.text(text) || !parse_entry_id(text, last) || !reader.integer(deliveries) || parts != (deliveries == 0 ? 2U : 3U)) {
+      if (!reader.array(parts) || !reader.text(text) || !parse_entry_id(text, last) || !reader.integer(deliveries) || parts != (deliveries <= 0 ? 2U : 3U)) {
         return false;
       }
       if (deliveries == 0) {
         ++vanished_;
+      } else if (deliveries < 0) {
+        ++too_large_;
       } else if (skip_retries && streams_[stream].retries.contains(last)) {
         reader.skip();  // it comes when it is due
       } else if (!push(reader, stream, last, static_cast<std::uint64_t>(deliveries))) {
@@ -118,9 +123,12 @@ class RedisInbox {
     return true;
   }
 
-  /// Pending entries that had lost their data, since `take_vanished` was called last.
-  [[nodiscard]] std::size_t vanished() const noexcept { return vanished_; }
-  std::size_t take_vanished() noexcept { return std::exchange(vanished_, 0); }
+  /// Whether there is something to tell of entries that nobody is given.
+  [[nodiscard]] bool missed() const noexcept { return vanished_ + too_large_ > 0; }
+  /// A batch, and what was missed since the last one.
+  Batch<RedisDelivery> batch(std::span<const RedisDelivery> deliveries, bool more) noexcept {
+    return {deliveries, std::exchange(vanished_, 0), more, std::exchange(too_large_, 0)};
+  }
   void add_vanished(std::size_t count) noexcept { vanished_ += count; }
 
   [[nodiscard]] std::vector<RedisDelivery>& ready() noexcept { return ready_; }
@@ -152,7 +160,8 @@ class RedisInbox {
   std::vector<RedisStream> streams_;
   std::vector<RedisDelivery> ready_;
   RedisEntries entries_;
-  std::size_t vanished_ = 0;
+  std::size_t vanished_ = 0;   ///< pending entries that had lost their data
+  std::size_t too_large_ = 0;  ///< those that were dead-lettered because no reply can hold them
 };
 
 }  // namespace pulse::inline v0_1::detail

@@ -69,17 +69,38 @@ for i = 3, #ARGV do
   end
 end
 return rows)",
-    // recover: KEYS stream; ARGV group, consumer, start, end, count, 0 or 1. What the consumer had pending before, a page of it: idle anew, and counted
-    // again only where the last is 1, unlike a read of the history. Rows as above.
-    R"(local rows = {}
-for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[4], ARGV[5], ARGV[2])) do
-  local e = redis.call('XRANGE', KEYS[1], p[1], p[1])
+    // recover: KEYS stream, dlq; ARGV group, consumer, start, end, largest reply or 0, time, count, 0 or 1. What the consumer had pending before, a
+    // page of it: idle anew, and counted again only where the last is 1, unlike a read of the history. Rows as above. An entry whose row alone would be
+    // larger than the largest reply is dead-lettered, and its row has the count -1: who cannot read it would ask for it again and again.
+    R"(local largest, more, rows = tonumber(ARGV[5]), tonumber(ARGV[8]), {}
+local function bytes(text) return #text + #tostring(#text) + 5 end
+local function quoted(text)
+  return '"' .. string.gsub(text, '[%c"\\]', function(c)
+    return (c == '"' or c == '\\') and '\\' .. c or string.format('\\u%04x', string.byte(c))
+  end) .. '"'
+end
+for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[4], ARGV[7], ARGV[2])) do
+  local id, e = p[1], redis.call('XRANGE', KEYS[1], p[1], p[1])
   if e[1] then
-    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, p[1], 'JUSTID', 'RETRYCOUNT', p[4] + ARGV[6])
-    rows[#rows + 1] = {p[1], p[4] + ARGV[6], e[1][2]}
+    local fields, data, all = e[1][2], nil, {}
+    local size = 14 + bytes(id) + #tostring(p[4] + more) + #tostring(#fields)
+    for i = 1, #fields do size = size + bytes(fields[i]) end
+    if largest > 0 and size > largest then
+      for i = 1, #fields, 2 do
+        if not data and fields[i] == 'data' then data = fields[i + 1] end
+        all[#all + 1] = quoted(fields[i]) .. ':' .. quoted(fields[i + 1])
+      end
+      redis.call('XADD', KEYS[2], '*', 'original_id', id, 'reason', 'too large: a reply of ' .. size .. ' bytes, the client reads at most ' .. largest,
+        'data', data or '{' .. table.concat(all, ',') .. '}', 'group', ARGV[1], 'consumer', ARGV[2], 'deliveries', p[4], 'failed_at', ARGV[6])
+      redis.call('XACK', KEYS[1], ARGV[1], id)
+      rows[#rows + 1] = {id, -1}
+    else
+      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'JUSTID', 'RETRYCOUNT', p[4] + more)
+      rows[#rows + 1] = {id, p[4] + more, fields}
+    end
   else
-    redis.call('XACK', KEYS[1], ARGV[1], p[1])
-    rows[#rows + 1] = {p[1], 0}
+    redis.call('XACK', KEYS[1], ARGV[1], id)
+    rows[#rows + 1] = {id, 0}
   end
 end
 return rows)",

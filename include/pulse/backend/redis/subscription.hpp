@@ -80,7 +80,7 @@ class RedisSubscription {
         return std::move(all).error();
       }
       // What came before a failure is delivered; the failure shows again at the next call.
-      if (!all || !*all || inbox().vanished() > 0 || (asked.looked && (last || Connection::now() >= deadline))) {
+      if (!all || !*all || inbox().missed() || (asked.looked && (last || Connection::now() >= deadline))) {
         break;
       }
     }
@@ -133,14 +133,14 @@ class RedisSubscription {
     begin_ = end_ = left_ = std::min(left_, ready().size());
     exchange_->ask_settlement();
     if (inbox().recovering()) {
-      exchange_->ask_history(share(max));  // its own come first, are not counted again, and wait for the next receive
+      exchange_->ask_history(share(max), clock_.wall());  // its own come first, are not counted again, and wait for the next receive
     }
     Result<bool> before = take_all(soon(), true);
     if (!before) {
       return std::move(before).error();
     }
     if (!*before || inbox().recovering()) {
-      return Batch<delivery_type>{{}, inbox().take_vanished(), true};
+      return inbox().batch({}, true);
     }
     claimed_ = true;
     begin_ = end_ = ready().size();  // before them lie those that the next receive gives
@@ -153,7 +153,7 @@ class RedisSubscription {
       return std::move(all).error();
     }
     end_ = ready().size();
-    return Batch<delivery_type>{{ready().data() + begin_, end_ - begin_}, inbox().take_vanished(), exchange_->claims_left()};
+    return inbox().batch({ready().data() + begin_, end_ - begin_}, exchange_->claims_left());
   }
 
   Status settle(const Settlement& settlement) {
@@ -258,7 +258,7 @@ class RedisSubscription {
     end_ = left_ = std::min(ready().size(), begin_ + max);
     full_ = end_ - begin_ >= share(max);
     ahead_ = exchange_->reads() > 0;
-    return {{ready().data() + begin_, end_ - begin_}, inbox().take_vanished(), false};
+    return inbox().batch({ready().data() + begin_, end_ - begin_}, false);
   }
 
   /// As take, but ended by a wake only: take_arrived may leave a word behind, where all that was to come had arrived.
@@ -282,7 +282,7 @@ class RedisSubscription {
     const std::size_t before = exchange_->expected();
     exchange_->ask_settlement();
     if (inbox().recovering()) {
-      exchange_->ask_history(share(max));
+      exchange_->ask_history(share(max), clock_.wall());
       return {false, 0};
     }
     const SteadyTime now = clock_.steady();

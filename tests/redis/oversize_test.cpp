@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "redis_world.hpp"
+
+using namespace std::chrono_literals;
+using namespace pulse_test;
+using pulse::EntryId;
+using pulse::ErrorCode;
+
+// Entries and replies that are larger than what a client reads.
+
+TEST_SUITE_BEGIN("redis-server");
+
+namespace {
+
+constexpr std::size_t bound = 20'000;
+
+struct World {
+  RedisServer server{};
+  Backend backend{
+      url_of(server.url()), {}, {}, [](const pulse::RedisUrl& url) { return std::make_unique<pulse::SocketClient>(url, pulse::SocketClientOptions{bound}); }};
+  Backend roomy{url_of(server.url())};
+
+  void publish(const char* stream, const std::string& data) { REQUIRE(roomy.publish(stream, data)); }
+};
+
+/// Reads until nothing comes, acks it all, and passes over what is too large for a reply. How long each was: "3 12000 ".
+std::string read_all(auto& subscription, std::size_t max, std::size_t& too_large) {
+  std::string seen;
+  int empty = 0;
+  for (int reads = 0; empty < 3; ++reads) {
+    REQUIRE(reads < 1000);
+    const auto batch = subscription.receive(max, 0ms);
+    if (!batch) {
+      REQUIRE_MESSAGE(batch.error().code == ErrorCode::capacity, batch.error().message);
+      continue;
+    }
+    too_large += batch->too_large;
+    for (const auto& delivery : batch->deliveries) {
+      seen += std::to_string(delivery.data().size()) + ' ';
+    }
+    CHECK(subscription.settle(acks(batch->deliveries.size())));
+    empty = batch->deliveries.empty() && batch->too_large == 0 ? empty + 1 : 0;
+  }
+  return seen;
+}
+
+}  // namespace
+
+// guarantee 4
+TEST_CASE("redis oversize: an entry that no reply can hold becomes a dead letter with its data, and what follows it is read") {
+  World world;
+  const std::string large(30'000, 'x');
+  auto wanted = member("one");
+  REQUIRE(world.backend.subscribe(wanted));
+  world.publish("s", "one");
+  world.publish("s", large);
+  world.publish("s", "three");
+  SUBCASE("it is new") {}
+  SUBCASE("it was pending before a restart") { REQUIRE(world.roomy.subscribe(wanted)->receive(10, 0ms)); }
+  SUBCASE("it was pending before a restart, and recoveries count") {
+    REQUIRE(world.roomy.subscribe(wanted)->receive(10, 0ms));
+    wanted.count_recoveries = true;
+  }
+  auto one = world.backend.subscribe(wanted);
+  REQUIRE(one);
+  std::size_t too_large = 0;
+  CHECK(read_all(*one, 10, too_large) == "3 5 ");
+  CHECK(too_large == 1);
+  CHECK(one->flush(5s));
+  CHECK(cli(world.server, {"XPENDING", "s", "g"})[0] == "0");
+  const auto letters = world.roomy.dead_letters("s", EntryId::min(), 10);
+  REQUIRE(letters);
+  REQUIRE(letters->size() == 1);
+  const pulse::DeadLetter& letter = letters->front();
+  CHECK(letter.data == large);
+  CHECK(letter.group == "g");
+  CHECK(letter.consumer == "one");
+  CHECK(letter.deliveries == 1);
+  CHECK(to_string(letter.original_id) == cli(world.server, {"XRANGE", "s", "-", "+"})[1][0].text);
+  CHECK_MESSAGE(letter.reason.find("too large: a reply of 30") == 0, letter.reason);
+  CHECK_MESSAGE(letter.reason.find("at most 20000") != std::string::npos, letter.reason);
+}
+
+// guarantee 4
+TEST_CASE("redis oversize: abandoned by one member, it does not hold up the next that claims it") {
+  World world;
+  REQUIRE(world.roomy.subscribe(member("gone")));
+  world.publish("s", std::string(30'000, 'x'));
+  world.publish("s", "two");
+  REQUIRE(world.roomy.subscribe(member("gone"))->receive(10, 0ms));
+  age(world.server, "s", 1min);
+  auto one = world.backend.subscribe(member("one"));
+  REQUIRE(one);
+  std::size_t too_large = 0;
+  CHECK(read_all(*one, 10, too_large) == "");
+  const auto claimed = one->claim_stale(30s, 10);
+  REQUIRE_FALSE(claimed);
+  CHECK(claimed.error().code == ErrorCode::capacity);
+  CHECK(read_all(*one, 10, too_large) == "3 ");
+  CHECK(too_large == 1);
+  CHECK(one->flush(5s));
+  CHECK(cli(world.server, {"XPENDING", "s", "g"})[0] == "0");
+  CHECK(cli(world.server, {"XLEN", "s.dlq"}) == "1");
+}
+
+TEST_CASE("redis oversize: around the bound every entry is read or becomes a letter") {
+  World world;
+  auto one = world.backend.subscribe(member("one"));
+  REQUIRE(one);
+  std::size_t read = 0;
+  std::size_t too_large = 0;
+  for (std::size_t size = bound - 120; size < bound; size += 3) {
+    world.publish("s", std::string(size, 'x'));
+    read += read_all(*one, 1, too_large).empty() ? 0U : 1U;
+  }
+  CHECK(read + too_large == 40);
+  CHECK(read > 10);
+  CHECK(too_large > 10);
+  CHECK(world.roomy.dead_letters("s", EntryId::min(), 100)->size() == too_large);
+}
+
+TEST_CASE("redis oversize: entries that only together are too large for a reply are all read") {
+  World world;
+  std::vector<std::string> streams{"a", "b", "c"};
+  auto wanted = member("one", streams);
+  auto one = world.backend.subscribe(wanted);
+  REQUIRE(one);
+  for (const std::string& stream : streams) {
+    world.publish(stream.c_str(), std::string(12'000, 'x'));
+    world.publish(stream.c_str(), std::string(11'000, 'x'));
+  }
+  std::size_t too_large = 0;
+  CHECK(read_all(*one, 6, too_large).size() == 6 * std::string{"12000 "}.size());
+  CHECK(too_large == 0);
+  CHECK(one->flush(5s));
+  for (const std::string& stream : streams) {
+    CHECK(cli(world.server, {"XPENDING", stream, "g"})[0] == "0");
+    CHECK(cli(world.server, {"XLEN", stream + ".dlq"}) == "0");
+  }
+}
+
+TEST_CASE("redis oversize: without the field that holds data, the letter has all it had, as JSON") {
+  World world;
+  auto one = world.backend.subscribe(member("one"));
+  REQUIRE(one);
+  const std::string large(30'000, 'x');
+  (void)cli(world.server, {"XADD", "s", "*", "a\"b", "tab\there \\", "large", large});
+  std::size_t too_large = 0;
+  CHECK(read_all(*one, 10, too_large) == "");
+  CHECK(too_large == 1);
+  CHECK(world.roomy.dead_letters("s", EntryId::min(), 10)->at(0).data == R"({"a\"b":"tab\u0009here \\","large":")" + large + "\"}");
+}
+
+TEST_CASE("redis oversize: without memory for the copy it stays pending") {
+  World world;
+  auto one = world.backend.subscribe(member("one"));
+  REQUIRE(one);
+  world.publish("s", std::string(30'000, 'x'));
+  REQUIRE_FALSE(one->receive(10, 0ms));
+  (void)cli(world.server, {"CONFIG", "SET", "maxmemory", "1"});
+  const auto refused = one->receive(10, 0ms);
+  REQUIRE_FALSE(refused);
+  CHECK_MESSAGE(refused.error().message.find("OOM") != std::string::npos, refused.error().message);
+  CHECK(cli(world.server, {"XPENDING", "s", "g"})[0] == "1");
+  (void)cli(world.server, {"CONFIG", "SET", "maxmemory", "0"});
+  std::size_t too_large = 0;
+  CHECK(read_all(*one, 10, too_large) == "");
+  CHECK(too_large == 1);
+  CHECK(cli(world.server, {"XPENDING", "s", "g"})[0] == "0");
+}
+
+TEST_CASE("redis oversize: such letters cannot be listed over the client that could not read them, can be redriven, and come back as letters") {
+  World world;
+  auto one = world.backend.subscribe(member("one"));
+  REQUIRE(one);
+  world.publish("s", std::string(30'000, 'x'));
+  std::size_t too_large = 0;
+  CHECK(read_all(*one, 10, too_large) == "");
+  for (int times = 0; times < 3; ++times) {  // at once, too: the server is not taken for lost
+    const auto listed = world.backend.dead_letters("s", EntryId::min(), 10);
+    REQUIRE_FALSE(listed);
+    CHECK(listed.error().code == ErrorCode::capacity);
+    CHECK_MESSAGE(listed.error().message.find("20000 bytes") != std::string::npos, listed.error().message);
+    CHECK(world.backend.publish("s", "small"));
+  }
+  const auto letter = world.roomy.dead_letters("s", EntryId::min(), 10);
+  REQUIRE(letter);
+  REQUIRE(letter->size() == 1);
+  CHECK(world.backend.redrive("s", letter->front().id));
+  CHECK(cli(world.server, {"XLEN", "s.dlq"}) == "0");
+  CHECK(read_all(*one, 10, too_large) == "5 5 5 ");
+  CHECK(too_large == 2);
+  CHECK(cli(world.server, {"XLEN", "s.dlq"}) == "1");
+}
+
+TEST_SUITE_END();
