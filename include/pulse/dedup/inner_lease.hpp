@@ -23,6 +23,14 @@ struct Wraps<S> {
   static constexpr bool loss_allowed = true;
 };
 
+/// Said in a wrapper's constructor, not in its class: of a class that does not compile, some compilers say a good deal more.
+template <class... S>
+constexpr void assert_local() {
+  static_assert((!RemoteDedup<S> && ...),
+                "pulse: a strategy that is asked elsewhere (RemoteDedup, as RedisDedup) stands alone: inside Tiered, Sharded or Journaled nobody would tell "
+                "it the consumer's name, nor flush it before the acks: give it to the Consumer itself. See docs/reference/dedup.md");
+}
+
 template <class S>
 struct inner_lease_of {
   using type = EventId;

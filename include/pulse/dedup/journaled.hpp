@@ -38,6 +38,7 @@ class Journaled : public detail::Wraps<S> {
 
   /// Tells the strategy what the journal holds. Requires: the strategy knows nothing yet.
   Journaled(S inner, Journal journal) : inner_(std::move(inner)), journal_(std::move(journal)) {
+    detail::assert_local<S>();
     for (const EventId id : journal_.take_recovered()) {
       detail::inner_lease<S> lease{};
       if (detail::claim_inner(inner_, id, lease) == Claim::fresh) {

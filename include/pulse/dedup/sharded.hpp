@@ -66,6 +66,7 @@ class Sharded : public detail::Wraps<S> {
   /// the same count and the same seed at each start.
   template <std::invocable<std::size_t> Make>
   Sharded(std::size_t shards, Make&& make, std::uint64_t seed) : hash_(seed) {
+    detail::assert_local<S>();
     shards_.reserve(checked(shards));
     for (std::size_t i = 0; i < shards; ++i) {
       shards_.push_back(std::make_unique<Shard>(make, i));

@@ -52,7 +52,7 @@ class Tiered {
 
   /// Errors: std::invalid_argument for a filter that is relied on (`claim_new`) and holds less than the exact strategy.
   Tiered(Filter filter, Exact exact_one) : filter_(std::move(filter)), exact_(std::move(exact_one)) {
-    // Here and not in the class: of a class that does not compile, some compilers say a good deal more.
+    detail::assert_local<Filter, Exact>();
     static_assert(Exact::exact, "pulse: the second strategy of a Tiered decides, so it must be exact: exchange the two. See docs/reference/dedup/tiered.md");
     static_assert(!spares || !SharedDedup<Exact> || SharedDedup<Filter>,
                   "pulse: a filter of this process does not know what other members of the group handled: share the filter too, or ask the exact strategy "
