@@ -625,7 +625,8 @@ TEST_CASE("in memory: a retry beyond the bound on those that wait stays pending,
   CHECK(one.state(0)->pending == 2);
   clock.advance(30s);
   std::string claimed;
-  for (const auto& delivery : one.claim_stale(30s, 10)->deliveries) {
+  const auto taken = one.claim_stale(30s, 10);
+  for (const auto& delivery : taken->deliveries) {
     claimed += delivery.data();
   }
   CHECK(claimed.find('b') != std::string::npos);

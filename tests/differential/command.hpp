@@ -125,7 +125,8 @@ inline std::vector<std::vector<std::string>> words(const Command& c) {
       return {line};
     }
     case Kind::recover:
-      return {{"EVAL", std::string(script(pulse::detail::RedisScript::recover)), "1", s, group, consumer, id, "+", number(c.count), c.counted ? "1" : "0"}};
+      return {{"EVAL", std::string(script(pulse::detail::RedisScript::recover)), "2", s, s + ".dlq", group, consumer, id, "+", "0", "0", number(c.count),
+               c.counted ? "1" : "0"}};
     case Kind::trim: return {{"XTRIM", s, "MAXLEN", number(c.count)}};
     case Kind::trim_before: return {{"XTRIM", s, "MINID", id}};
     case Kind::remove: return {with_ids({"XDEL", s})};
