@@ -108,12 +108,12 @@ TEST_CASE("redis: a claim, a flush or a receive that waits may follow an armed w
   CHECK(*one.arm(10, 1h, ready) == 1h);
   CHECK(text(one.receive(10, 5ms)).empty());
   CHECK(*one.arm(10, 1h, ready) == 1h);
-  CHECK(one.flush(10s));
+  CHECK(one.flush(pulse_test::patience));
   (void)world.ask({"XADD", "s", "*", "data", "a"});
   CHECK(next(one, ready) == "a:1 ");
   CHECK(one.settle(acks(1)));
   CHECK(*one.arm(10, 1h, ready) == 1h);
-  CHECK(one.flush(10s));
+  CHECK(one.flush(pulse_test::patience));
   CHECK(world.ask({"XPENDING", "s", "g"})[0] == "0");
 }
 
@@ -205,7 +205,7 @@ TEST_CASE("redis: armed with reads ahead, all comes, in order, once") {
     CHECK(one.settle(acks(static_cast<std::size_t>(std::count(some.begin(), some.end(), ':')))));
   }
   CHECK(seen == all);
-  CHECK(one.flush(10s));
+  CHECK(one.flush(pulse_test::patience));
   CHECK(world.ask({"XPENDING", "s", "g"})[0] == "0");
 }
 

@@ -60,7 +60,7 @@ TEST_CASE("redis: a claim of more streams than entries asked for never gives mor
     more = batch->more;
   }
   CHECK(seen.size() == 10);
-  CHECK(one->flush(5s));
+  CHECK(one->flush(pulse_test::patience));
   for (const std::string& stream : many) {
     CHECK(cli(server, {"XPENDING", stream, "g"})[0] == "0");
   }

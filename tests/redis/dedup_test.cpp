@@ -52,14 +52,14 @@ TEST_CASE("redis dedup: one window for all members; what a member had leased bef
   one.commit(id(1));
   one.release(id(2));
   CHECK(two.claim(id(1)) == Claim::leased);  // it was not said yet
-  CHECK(one.flush(5s));
+  CHECK(one.flush(pulse_test::patience));
   CHECK(two.claim(id(1)) == Claim::done);
   CHECK(two.claim(id(2)) == Claim::fresh);
   CHECK(one.claim(id(2)) == Claim::leased);
   auto again = shared(server.url(), "two");
   CHECK(again.claim(id(2)) == Claim::fresh);
   again.commit(id(2));
-  CHECK(again.flush(5s));
+  CHECK(again.flush(pulse_test::patience));
   CHECK(one.claim(id(2)) == Claim::done);
 }
 
@@ -91,7 +91,7 @@ TEST_CASE("redis dedup: leases and marks expire, and a lease that lasts is kept"
   CHECK(one.claim(id(1)) == Claim::fresh);
   CHECK(one.claim(id(2)) == Claim::fresh);
   one.commit(id(1));
-  CHECK(one.flush(5s));
+  CHECK(one.flush(pulse_test::patience));
   Cli redis = server.connect();
   const std::string done = "d:" + std::string("0000000000000001fffffffffffffffe");
   const std::string leased = "d:" + std::string("0000000000000002fffffffffffffffd");
@@ -106,7 +106,7 @@ TEST_CASE("redis dedup: leases and marks expire, and a lease that lasts is kept"
     found = two.claim(id(2));
   }
   one.release(id(2));  // another's by now: left alone
-  CHECK(one.flush(5s));
+  CHECK(one.flush(pulse_test::patience));
   CHECK(redis({"GET", leased}).text.starts_with("ltwo:"));
 
   options.lease = 3ms;  // each flush then keeps what is still held
@@ -116,7 +116,7 @@ TEST_CASE("redis dedup: leases and marks expire, and a lease that lasts is kept"
   bool renewed = false;
   for (int i = 0; i < 2000 && !renewed; ++i) {
     (void)redis({"SET", kept, "lbrief:1", "PX", "100000"});
-    CHECK(brief.flush(5s));
+    CHECK(brief.flush(pulse_test::patience));
     renewed = redis({"PTTL", kept}).integer <= 3;
   }
   CHECK(renewed);
@@ -140,8 +140,8 @@ TEST_CASE("redis dedup: a batch is one command, its marks are another") {
   for (std::size_t i = 0; i < 500; ++i) {
     one.commit(ids[i]);
   }
-  CHECK(one.flush(5s));
-  CHECK(one.flush(5s));
+  CHECK(one.flush(pulse_test::patience));
+  CHECK(one.flush(pulse_test::patience));
   CHECK(proxy.counts().commands - before == 2);
   CHECK(cli(server, {"DBSIZE"}) == "501");
 }
@@ -166,7 +166,7 @@ TEST_CASE("redis dedup: a claim whose reply is lost is claimed again, and marks 
   one.release(ids[1]);
   proxy.cut_after(0);
   CHECK_FALSE(one.flush(5s));
-  CHECK(one.flush(5s));
+  CHECK(one.flush(pulse_test::patience));
   auto two = shared(server.url(), "two");
   CHECK(two.claim(ids[0]) == Claim::done);
   CHECK(two.claim(ids[1]) == Claim::fresh);

@@ -202,7 +202,7 @@ TEST_CASE("redis: what was settled goes out with the next read, in one write") {
   CHECK(proxy.counts().commands - before == 2);  // XACK with a hundred ids, XREADGROUP
   CHECK(world.ask({"XPENDING", "s", "g"})[0] == "100");
   CHECK(one->settle(acks(100)));
-  CHECK(one->flush(5s));
+  CHECK(one->flush(pulse_test::patience));
   CHECK(world.ask({"XPENDING", "s", "g"})[0] == "0");
 }
 
@@ -253,7 +253,7 @@ TEST_CASE("redis: read ahead gives all, in order, and what a crash leaves is two
     }
     CHECK(again.settle(acks(batch->deliveries.size())));
   }
-  CHECK(again.flush(5s));
+  CHECK(again.flush(pulse_test::patience));
   CHECK(least <= next);
   CHECK(handled == 1000 - least);
   CHECK(world.ask({"XPENDING", "s", "g"})[0] == "0");
@@ -297,7 +297,7 @@ TEST_CASE("redis: several streams share a batch, and nothing is lost between the
     CHECK(one.settle(acks(batch->deliveries.size())));
   }
   CHECK(seen == "0 1 100 101 2 3 102 103 4 5 104 105 6 7 106 107 8 9 108 109 ");
-  CHECK(one.flush(5s));
+  CHECK(one.flush(pulse_test::patience));
   CHECK(world.ask({"XPENDING", "a", "g"})[0] == "0");
   CHECK(world.ask({"XPENDING", "b", "g"})[0] == "0");
 }
@@ -358,7 +358,7 @@ TEST_CASE("redis: a wake ends a read that waits; what it then brings is not lost
     CHECK(text(world.subscribe(member("one")).receive(10, 0ms)) == "1:1 ");
   }
   SUBCASE("it is there after a flush") {
-    CHECK(one.flush(5s));
+    CHECK(one.flush(pulse_test::patience));
     CHECK(text(one.receive(10, 0ms)) == "1:1 ");
   }
   SUBCASE("a round of claiming does not lose it") {
@@ -425,11 +425,11 @@ TEST_CASE("redis: a late ack of a former owner removes the entry unless acks are
   auto two = world.subscribe(member("two"));
   CHECK(text(two.claim_stale(30s, 10)) == "0:2 ");
   CHECK(one.settle(acks(1)));
-  CHECK(one.flush(5s));
+  CHECK(one.flush(pulse_test::patience));
   CHECK(world.counts() == (fenced ? "two:2 " : ""));
   CHECK(world.backend().health().unmatched_acks == (fenced ? 1 : 0));
   CHECK(two.settle(acks(1)));
-  CHECK(two.flush(5s));
+  CHECK(two.flush(pulse_test::patience));
   CHECK(world.counts() == "");
   CHECK(world.backend().health().unmatched_acks == 1);
 }

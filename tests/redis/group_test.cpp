@@ -297,7 +297,7 @@ TEST_CASE("redis group: an ack of a stream that is gone is no failure, and is co
   CHECK(text(one->receive(1, 0ms)) == "x:1 ");
   (void)cli(server, {"DEL", "s"});
   CHECK(one->settle(acks(1)));
-  CHECK(one->flush(5s));
+  CHECK(one->flush(pulse_test::patience));
   CHECK(backend.health().ready);
   CHECK(backend.health().unmatched_acks == 1);
 }

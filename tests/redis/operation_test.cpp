@@ -37,7 +37,7 @@ void bury(Backend& backend, const std::vector<std::string>& events) {
     letters.push_back({i, "because"});
   }
   CHECK(one->settle({{}, {}, letters}));
-  CHECK(one->flush(5s));
+  CHECK(one->flush(pulse_test::patience));
 }
 
 }  // namespace
@@ -159,7 +159,7 @@ TEST_CASE("redis: a dead letter is never acked without its copy (field fact: a M
     CHECK(cli(server, {"XPENDING", "s", "g"})[0] == "1");
     (void)cli(server, {"DEL", "s.dlq"});
   }
-  CHECK(one->flush(5s));  // the decision was kept
+  CHECK(one->flush(pulse_test::patience));  // the decision was kept
   CHECK(cli(server, {"XPENDING", "s", "g"})[0] == "0");
   CHECK(cli(server, {"XLEN", "s.dlq"}) == "1");
 }
@@ -175,7 +175,7 @@ TEST_CASE("redis: a dead letter of what another consumer took over is the other'
   CHECK(text(two->claim_stale(30s, 1)) == "x:2 ");
   const std::vector<pulse::DeadLetterItem> letter{{0, "because"}};
   CHECK(one->settle({{}, {}, letter}));
-  CHECK(one->flush(5s));
+  CHECK(one->flush(pulse_test::patience));
   CHECK(cli(server, {"XLEN", "s.dlq"}) == "0");
   CHECK(cli(server, {"XPENDING", "s", "g"})[0] == "1");
 }
@@ -199,7 +199,7 @@ TEST_CASE("redis: acked entries are freed where one asks for it, and only those"
   CHECK(*backend.length("s") == 1000);  // the other group has not read them
   REQUIRE(other->receive(600, 0ms)->deliveries.size() == 600);
   CHECK(other->settle(acks(500)));
-  CHECK(other->flush(5s));
+  CHECK(other->flush(pulse_test::patience));
   CHECK(one->claim_stale(1h, 10));
   CHECK(*backend.length("s") <= 600);
   CHECK(*backend.length("s") >= 500);
@@ -270,7 +270,7 @@ TEST_CASE("redis: a consumer's name goes only when nothing is pending under it (
   CHECK(pending.error().code == ErrorCode::capacity);
   CHECK(pending.error().message.find("1 entries pending") != std::string::npos);
   CHECK(one->settle(acks(1)));
-  CHECK(one->flush(5s));
+  CHECK(one->flush(pulse_test::patience));
   CHECK(backend.remove_consumer("s", "g", "one"));
   CHECK(backend.consumers("s", "g")->empty());
   CHECK(backend.remove_consumer("s", "g", "one").error().code == ErrorCode::not_found);

@@ -274,7 +274,7 @@ TEST_CASE("redis outage: a node of a cluster, while it has the slot and while no
   const std::vector<std::uint32_t> ack{0};
   const std::vector<pulse::DeadLetterItem> letter{{1, "because"}};
   CHECK(one.settle({ack, {}, letter}));
-  CHECK(one.flush(5s));
+  CHECK(one.flush(pulse_test::patience));
   CHECK(*backend.length("{p}t.dlq") == 1);
 
   CHECK(cli(cluster.first, {"CLUSTER", "DELSLOTS", cluster.slot}) == "OK");
@@ -295,7 +295,7 @@ TEST_CASE("redis outage: a node of a cluster, while it has the slot and while no
   CHECK(torn.error().code == ErrorCode::unavailable);
   CHECK_MESSAGE(torn.error().message.find("TRYAGAIN") != std::string::npos, torn.error().message);
   CHECK(cli(cluster.first, {"CLUSTER", "SETSLOT", cluster.slot, "STABLE"}) == "OK");
-  CHECK(one.flush(5s));
+  CHECK(one.flush(pulse_test::patience));
   CHECK(*backend.length("{p}s.dlq") == 1);
 
   std::string word;

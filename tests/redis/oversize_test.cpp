@@ -74,7 +74,7 @@ TEST_CASE("redis oversize: an entry that no reply can hold becomes a dead letter
   std::size_t too_large = 0;
   CHECK(read_all(*one, 10, too_large) == "3 5 ");
   CHECK(too_large == 1);
-  CHECK(one->flush(5s));
+  CHECK(one->flush(pulse_test::patience));
   CHECK(cli(world.server, {"XPENDING", "s", "g"})[0] == "0");
   const auto letters = world.roomy.dead_letters("s", EntryId::min(), 10);
   REQUIRE(letters);
@@ -106,7 +106,7 @@ TEST_CASE("redis oversize: abandoned by one member, it does not hold up the next
   CHECK(claimed.error().code == ErrorCode::capacity);
   CHECK(read_all(*one, 10, too_large) == "3 ");
   CHECK(too_large == 1);
-  CHECK(one->flush(5s));
+  CHECK(one->flush(pulse_test::patience));
   CHECK(cli(world.server, {"XPENDING", "s", "g"})[0] == "0");
   CHECK(cli(world.server, {"XLEN", "s.dlq"}) == "1");
 }
@@ -140,7 +140,7 @@ TEST_CASE("redis oversize: entries that only together are too large for a reply 
   std::size_t too_large = 0;
   CHECK(read_all(*one, 6, too_large).size() == 6 * std::string{"12000 "}.size());
   CHECK(too_large == 0);
-  CHECK(one->flush(5s));
+  CHECK(one->flush(pulse_test::patience));
   for (const std::string& stream : streams) {
     CHECK(cli(world.server, {"XPENDING", stream, "g"})[0] == "0");
     CHECK(cli(world.server, {"XLEN", stream + ".dlq"}) == "0");

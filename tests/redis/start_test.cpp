@@ -155,7 +155,7 @@ TEST_CASE("redis start: a user with little more than streams is enough") {
   CHECK(text(one->receive(10, 0ms)) == "x:1 ");
   const std::vector<pulse::DeadLetterItem> letters{{0, "no"}};
   CHECK(one->settle({{}, {}, letters}));
-  CHECK(one->flush(5s));
+  CHECK(one->flush(pulse_test::patience));
   CHECK(redis({"XLEN", "s.dlq"}) == "1");
 }
 

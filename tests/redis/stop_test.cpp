@@ -76,7 +76,7 @@ TEST_CASE("redis stop: what the read brings while it is ended stays this consume
   CHECK(text(one.receive(10, 1h)) == "");
   waker.join();
   REQUIRE(backend.publish("s", "0"));  // to the read that still waits
-  CHECK(one.flush(5s));
+  CHECK(one.flush(pulse_test::patience));
   CHECK(text(one.receive(10, 0ms)) == "0:1 ");
   CHECK(text(backend.subscribe(member("one"))->receive(10, 0ms)) == "0:1 ");  // and first after a restart
 }
