@@ -213,6 +213,19 @@ TEST_CASE("views stay where they are when a payload comes before its meta and bo
   CHECK(envelope.payload.get_if<pulse::FeedbackEventView>()->coordinator_id.size() == 400);
 }
 
+TEST_CASE("a field that stands twice in a payload is refused, also where the payload comes before its meta") {
+  const std::string payload = R"("payload": {"coordinator_id": "a", "queue_size": 1, "capacity": 2, "level": "ok", "ts": 1, "queue_size": 3})";
+  const std::string meta = R"("meta": {"schema_id": "telemetry.FeedbackEvent"})";
+  for (const std::string& text : {R"({"ts": 1, )" + meta + ", " + payload + "}", R"({"ts": 1, )" + payload + ", " + meta + "}"}) {
+    const auto [one, why] = decode(text);
+    CHECK(one == DecodeResult::malformed);
+    CHECK(why.starts_with("a member that decides meaning appears twice"));
+    const auto [one_of, why_not] = decode<pulse::OneOf<pulse::RateAdjustment, pulse::FeedbackEvent>>(text);
+    CHECK(one_of == DecodeResult::malformed);
+    CHECK(why_not == why);
+  }
+}
+
 TEST_CASE("of equal header names the last one counts") {
   pulse::JsonCodec codec;
   pulse::Envelope<pulse::FeedbackEvent> envelope;

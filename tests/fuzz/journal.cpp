@@ -41,7 +41,8 @@ void append(std::string& file, const T& value) {
 
 EventId id_of(std::uint64_t sequence) { return {0x1000 + sequence, sequence * 0x9e3779b97f4a7c15ULL}; }
 
-/// A journal of `count` records, with space behind them; `reused`: in it are the records of the file's former life.
+/// A journal of `count` records, with space behind them; `reused`: in it are the records of the file's former life, whose numbers all lie before
+/// those of this one.
 std::string whole(std::uint64_t first, std::size_t count, std::size_t space, std::uint64_t base, bool reused) {
   JournalHeader header{.seed = seed, .first = first, .base = base};
   header.stale = reused ? first / 2 : JournalHeader::unfinished;
@@ -52,7 +53,8 @@ std::string whole(std::uint64_t first, std::size_t count, std::size_t space, std
     append(file, JournalRecord::of(id_of(first + i), first + i, seed));
   }
   for (std::uint64_t i = count; i < count + space; ++i) {
-    append(file, reused ? JournalRecord::of(id_of(header.stale + i), header.stale + i, seed) : JournalRecord{});
+    const bool remains = reused && header.stale + i < first;
+    append(file, remains ? JournalRecord::of(id_of(header.stale + i), header.stale + i, seed) : JournalRecord{});
   }
   return file;
 }

@@ -211,10 +211,7 @@ TEST_CASE("redis group: the end of a stream under a read that waits is seen, and
     Pipeline pipeline{server.url(), options};
     REQUIRE(pipeline.subscribe());
     pipeline.start();
-    const auto blocked = [&] { return cli(server, {"INFO", "clients"}).text.find("blocked_clients:1") != std::string::npos; };
-    for (const auto deadline = within(patience); !blocked() && std::chrono::steady_clock::now() < deadline;) {
-      std::this_thread::sleep_for(2ms);
-    }
+    REQUIRE(read_waits(server));
     for (const auto& command : commands) {
       CHECK(cli(server, command).kind != Reply::Kind::error);
     }
@@ -238,10 +235,7 @@ TEST_CASE("redis group: a change of role ends a read that waits, and the next on
   Pipeline pipeline{server.url(), options};
   REQUIRE(pipeline.subscribe());
   pipeline.start();
-  const auto blocked = [&] { return cli(server, {"INFO", "clients"}).text.find("blocked_clients:1") != std::string::npos; };
-  for (const auto deadline = within(patience); !blocked() && std::chrono::steady_clock::now() < deadline;) {
-    std::this_thread::sleep_for(2ms);
-  }
+  REQUIRE(read_waits(server));
   (void)cli(server, {"REPLICAOF", "127.0.0.1", "1"});
   std::string seen;
   for (const auto deadline = within(patience); seen.empty() && std::chrono::steady_clock::now() < deadline; std::this_thread::sleep_for(1ms)) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <pulse/backend/redis.hpp>
@@ -60,6 +61,19 @@ inline void age(const RedisServer& server, std::string_view stream, std::chrono:
       (void)redis({"XCLAIM", stream, name, entry[1].text, "0", entry[0].text, "IDLE", idle, "RETRYCOUNT", count, "JUSTID"});
     }
   }
+}
+
+/// Whether a read comes to wait at the server.
+inline bool read_waits(const RedisServer& server) {
+  Cli redis = server.connect();
+  const Deadline deadline = within(patience);
+  while (redis({"INFO", "clients"}).text.find("blocked_clients:1") == std::string::npos) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      return false;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  return true;
 }
 
 /// Settles the whole batch: acks.

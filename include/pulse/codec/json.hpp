@@ -103,8 +103,8 @@ class JsonCodec {
     if ((seen & (ts | meta | payload)) != (ts | meta | payload)) {
       return in.fail(at, (seen & ts) == 0 ? "ts is missing" : (seen & meta) == 0 ? "meta is missing" : "payload is missing") != nullptr;
     }
-    if (later != nullptr) {
-      (void)read_payload(in, later, envelope, error, warned);  // its grammar was checked when it was skipped
+    if (later != nullptr && read_payload(in, later, envelope, error, warned) == nullptr) {
+      return false;  // what skips it checks its grammar alone, and not that its members come once
     }
     if (error.result == DecodeResult::ok || std::is_same_v<events_of_t<Payload>, Events<Payload>>) {
       check_schema(envelope, error);
