@@ -50,7 +50,7 @@ class Publisher {
   /// publishing it again under the same id is safe.
   template <Described Event>
   Result<EntryId> publish(Event event, const PublishOptions& options = {}) {
-    Envelope<Event> envelope;
+    Envelope<Event, std::string> envelope;
     if (options.id.empty()) {
       uuids_.next(envelope.id.emplace());
     } else {
@@ -76,8 +76,8 @@ class Publisher {
   }
 
   /// Appends an envelope as it is: nothing is filled in.
-  template <class Payload>
-  Result<EntryId> publish_envelope(Envelope<Payload> envelope) {
+  template <class Payload, class Text>
+  Result<EntryId> publish_envelope(Envelope<Payload, Text> envelope) {
     const Track track = envelope.meta.track;
     Result<EntryId> entry = send(std::move(envelope));
     metrics_.add(family::publish, 1, slot_, track, entry ? Outcome::success : Outcome::error);
@@ -91,9 +91,25 @@ class Publisher {
 
  private:
   template <class Payload>
-  Result<EntryId> send(Envelope<Payload>&& envelope) {
+  static constexpr bool owns_its_text() {
+    if constexpr (Described<Payload>) {
+      return boost::hana::unpack(Describe<Payload>::fields, [](auto... field) {
+        return !((std::is_same_v<typename decltype(field)::value_type, std::string_view> ||
+                  std::is_same_v<typename decltype(field)::value_type, Nullable<std::string_view>>) ||
+                 ...);
+      });
+    } else {
+      return true;
+    }
+  }
+
+  template <class Payload, class Text>
+  Result<EntryId> send(Envelope<Payload, Text>&& envelope) {
     using wanted = typename backend::payload_type;
-    if constexpr (std::is_same_v<wanted, Envelope<Payload>>) {
+    static_assert(!backend::capabilities.typed || owns_its_text<Payload>(),
+                  "pulse: an event with std::string_view members goes to a backend that keeps events as they are: the text would be gone when it is handled. "
+                  "Publish one that owns its text (std::string). See docs/reference/publisher.md");
+    if constexpr (std::is_same_v<wanted, Envelope<Payload, Text>>) {
       return backend_.publish(stream_, std::move(envelope));
     } else if constexpr (backend::capabilities.typed) {
       wanted several;  // an envelope of a OneOf that Payload is one of

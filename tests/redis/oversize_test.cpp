@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <pulse/backend/redrive.hpp>
+
 #include "redis_world.hpp"
 
 using namespace std::chrono_literals;
@@ -175,6 +177,24 @@ TEST_CASE("redis oversize: without memory for the copy it stays pending") {
   CHECK(read_all(*one, 10, too_large) == "");
   CHECK(too_large == 1);
   CHECK(cli(world.server, {"XPENDING", "s", "g"})[0] == "0");
+}
+
+TEST_CASE("redis oversize: letters that only together are too large for a reply are all listed, a few at a time, and brought back") {
+  World world;
+  for (int i = 0; i < 9; ++i) {
+    (void)cli(world.server, {"XADD", "s.dlq", "*", "original_id", "1-" + std::to_string(i), "data", std::string(6'000, 'x')});
+  }
+  const auto some = world.backend.dead_letters("s", EntryId::min(), 9);
+  REQUIRE(some);
+  CHECK(some->size() == 2);
+  std::string listed;
+  REQUIRE(pulse::each_dead_letter(world.backend, "s", {}, [&](const pulse::DeadLetter& letter) {
+    listed += to_string(letter.original_id) + ' ';
+    return letter.data.size() == 6'000;
+  }));
+  CHECK(listed == "1-0 1-1 1-2 1-3 1-4 1-5 1-6 1-7 1-8 ");
+  CHECK(pulse::redrive(world.backend, "s").redriven == 9);
+  CHECK(cli(world.server, {"XLEN", "s.dlq"}) == "0");
 }
 
 TEST_CASE("redis oversize: such letters cannot be listed over the client that could not read them, can be redriven, and come back as letters") {

@@ -35,7 +35,7 @@ struct RedriveOptions {
                                         ": the first must not be greater than the last"};
   }
   if (options.per_second != 0 && !(options.per_second >= 0.001 && options.per_second <= 1e6)) {
-    return Error{ErrorCode::config, "RedriveOptions.per_second is " + std::to_string(options.per_second) + ": allowed is 0, or 0.001 to 1000000"};
+    return Error{ErrorCode::config, "RedriveOptions.per_second is " + detail::shown_number(options.per_second) + ": allowed is 0, or 0.001 to 1000000"};
   }
   return {};
 }

@@ -14,15 +14,27 @@
 
 namespace pulse::inline v0_1 {
 
-/// Names an enum in a schema's $defs. Specialise for enums of one's own; the default is "Enum".
+/// Names an enum in a schema's $defs. Specialise for enums of one's own; an enum without a name stands at each property that has it.
 template <DescribedEnum Enum>
-inline constexpr std::string_view schema_name_of = "Enum";
+inline constexpr std::string_view schema_name_of{};
 template <>
 inline constexpr std::string_view schema_name_of<BackpressureLevel> = "BackpressureLevel";
 template <>
 inline constexpr std::string_view schema_name_of<Track> = "Track";
 
 namespace detail {
+
+template <DescribedEnum Enum>
+void append_schema_enum(std::string& out) {
+  out += "\"enum\":[";
+  bool first = true;
+  for (const std::string_view name : DescribeEnum<Enum>::names) {
+    out += first ? "" : ",";
+    first = false;
+    append_string(out, name);
+  }
+  out += "],\"type\":\"string\"";
+}
 
 template <class Value>
 void append_schema_type(std::string& out) {
@@ -31,6 +43,9 @@ void append_schema_type(std::string& out) {
     append_schema_type<typename Value::value_type>(out);
     out += "},{\"type\":\"null\"}]";
   } else if constexpr (DescribedEnum<Value>) {
+    if constexpr (schema_name_of<Value>.empty()) {
+      return append_schema_enum<Value>(out);
+    }
     out.append("\"$ref\":\"#/$defs/").append(schema_name_of<Value>) += '"';
   } else if constexpr (std::is_same_v<Value, bool>) {
     out += "\"type\":\"boolean\"";
@@ -59,7 +74,8 @@ template <FixedString Text>
 void append_schema_rule(std::string& out, Doc<Text>) {
   append_string(out += ",\"description\":", Text.view());
 }
-inline void append_schema_rule(std::string&, Defaulted) {}
+template <class Rule>
+void append_schema_rule(std::string&, Rule) {}  // Defaulted is written with the others; of one's own rules JSON Schema knows no word
 
 template <class Value>
 struct unwrapped {
@@ -87,17 +103,11 @@ template <Described Event>
       using value = typename decltype(field)::value_type;
       using plain = typename detail::unwrapped<value>::type;
       if constexpr (DescribedEnum<plain>) {
-        const std::string start = '"' + std::string(schema_name_of<plain>) + "\":{\"enum\":[";
-        if (definitions.find(start) == std::string::npos) {
+        const std::string start = '"' + std::string(schema_name_of<plain>) + "\":{";
+        if (!schema_name_of<plain>.empty() && definitions.find(start) == std::string::npos) {
           separate(definitions);
-          definitions += start;
-          bool first = true;
-          for (const std::string_view name : DescribeEnum<plain>::names) {
-            definitions += first ? "" : ",";
-            first = false;
-            detail::append_string(definitions, name);
-          }
-          definitions += "],\"type\":\"string\"}";
+          detail::append_schema_enum<plain>(definitions += start);
+          definitions += '}';
         }
       }
       separate(properties);

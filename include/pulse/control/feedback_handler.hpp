@@ -22,7 +22,7 @@ namespace pulse::inline v0_1 {
 
 /// How FeedbackHandler sees the coordinators. Each bound has its reason beside it.
 struct FeedbackOptions {
-  std::chrono::nanoseconds expire_after = std::chrono::seconds{60};  ///< a coordinator not heard from for so long counts as `expired_level`
+  std::chrono::nanoseconds expire_after = std::chrono::seconds{60};  ///< more than 0; a coordinator not heard from for so long counts as `expired_level`
   BackpressureLevel expired_level = BackpressureLevel::ok;
   std::chrono::nanoseconds max_skew = std::chrono::minutes{5};  ///< how far ahead of the wall clock a `ts` is believed
   std::size_t max_coordinators = 1024;                          ///< beyond, the one not heard from for longest is forgotten, with its newest `ts`
@@ -50,7 +50,8 @@ concept FeedbackLike = requires(const E& event) {
 ///  - Of several coordinators the worst level wins; one that is silent for `expire_after` counts as `expired_level`. Silence is measured
 ///    by when an event arrived, on the monotonic clock; `tick()` notices it between events.
 ///  - A `ts` more than `max_skew` ahead of the wall clock counts as of its arrival, so that one wrong clock freezes nobody; among such
-///    events the order of their `ts` still holds. A `ts` ahead by less is believed, and hides older ones for at most `max_skew`.
+///    events the order of their `ts` still holds, until it was silent for `expire_after`. A `ts` ahead by less is believed, and hides older ones for at most
+///    `max_skew`.
 ///
 /// `on_adjustment(adjustment)` is called after each change of level or scale was applied: to publish it, say. When it throws, the
 /// event is retried and the call repeated.
@@ -189,7 +190,10 @@ class FeedbackHandler {
   BackpressureLevel worst(SteadyTime now) noexcept {
     BackpressureLevel level = BackpressureLevel::ok;
     for (Coordinator& coordinator : coordinators_) {
-      coordinator.expired = coordinator.expired || now - coordinator.heard >= options_.expire_after;
+      if (!coordinator.expired && now - coordinator.heard >= options_.expire_after) {
+        coordinator.expired = true;
+        coordinator.has_ahead = false;  // a single ts out of all reason must not make what a clock that is ahead says stale for ever
+      }
       level = std::max(level, coordinator.expired ? options_.expired_level : coordinator.level);
     }
     return level;

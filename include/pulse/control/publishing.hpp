@@ -19,8 +19,9 @@ namespace pulse::inline v0_1 {
 ///     }};
 ///
 /// The first adjustment of a provider counts as a change. `publish` runs after `apply`; where either throws the change is not noted as
-/// published, so the event's next delivery publishes it. It remembers one scale a provider; which providers there are is the controller's
-/// configuration, never the wire's. Lvalues are referred to, rvalues owned. Thread safety: one thread.
+/// published, so the event's next delivery publishes it, and so does any other adjustment, since what was sent may have arrived all the same. It remembers one
+/// scale a provider; which providers there are is the controller's configuration, never the wire's. Lvalues are referred to, rvalues owned. Thread safety: one
+/// thread.
 template <class Controller, class Publish>
 class Publishing {
   static_assert(RateController<std::remove_reference_t<Controller>>, "pulse: Publishing needs a controller with apply(const pulse::RateAdjustment&)");
@@ -35,6 +36,7 @@ class Publishing {
     if (known != scales_.end() && known->second == adjustment.scale) {
       return;
     }
+    scales_.erase(adjustment.provider);  // where it throws, nobody knows what is out there: whatever comes next is published
     publish_(adjustment);
     scales_.insert_or_assign(adjustment.provider, adjustment.scale);
   }

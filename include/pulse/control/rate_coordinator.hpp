@@ -65,7 +65,7 @@ class RateCoordinator {
     }
     const SteadyTime now = clock_.steady();
     if (!provider->queue.empty()) {
-      return Error{ErrorCode::capacity, "provider " + detail::shown(name) + ": others wait already"};
+      return refused(provider->gate.barred(now), name);
     }
     const Refusal refusal = provider->gate.take(n, now);
     return refusal == Refusal::none ? Status{} : refused(refusal, name);
@@ -98,7 +98,7 @@ class RateCoordinator {
   /// The provider's own scale. Who waits goes on at once when it rises. Errors: config (scale not within 0..1), not_found.
   Status set_budget_scale(std::string_view name, double scale, BackpressureLevel reason = BackpressureLevel::ok) {
     if (!(scale >= 0 && scale <= 1)) {
-      return Error{ErrorCode::config, "provider " + detail::shown(name) + ": scale is " + std::to_string(scale) + "; allowed is 0 to 1"};
+      return Error{ErrorCode::config, "provider " + detail::shown(name) + ": scale is " + detail::shown_number(scale) + "; allowed is 0 to 1"};
     }
     return with(name, [&](Provider& provider, SteadyTime now) {
       provider.gate.set_budget(scale, now);
@@ -121,7 +121,8 @@ class RateCoordinator {
     }
     const double scale = pressure_.scale(level);
     if (!(scale >= 0 && scale <= 1)) {
-      return Error{ErrorCode::config, "the scale of global pressure " + std::string(name_of(level)) + " is " + std::to_string(scale) + "; allowed is 0 to 1"};
+      return Error{ErrorCode::config,
+                   "the scale of global pressure " + std::string(name_of(level)) + " is " + detail::shown_number(scale) + "; allowed is 0 to 1"};
     }
     const std::lock_guard lock{mutex_};
     pressure_scale_ = scale;
@@ -183,7 +184,7 @@ class RateCoordinator {
     }
     if (n == 0 || n > provider->gate.capacity()) {
       return Error{ErrorCode::config, "provider " + detail::shown(name) + ": " + std::to_string(n) + " tokens asked for; allowed is 1 to its capacity, " +
-                                          std::to_string(provider->gate.capacity())};
+                                          detail::shown_number(provider->gate.capacity())};
     }
     return {};
   }
@@ -194,7 +195,8 @@ class RateCoordinator {
       case Refusal::paused: return {ErrorCode::unavailable, who + " is paused: its scale is 0"};
       case Refusal::cooling: return {ErrorCode::unavailable, who + " cools down"};
       case Refusal::open: return {ErrorCode::unavailable, who + ": its circuit is open"};
-      default: return {ErrorCode::capacity, who + ": not enough tokens now"};
+      case Refusal::tokens: return {ErrorCode::capacity, who + ": not enough tokens now"};
+      default: return {ErrorCode::capacity, who + ": others wait already"};
     }
   }
 
@@ -223,7 +225,7 @@ class RateCoordinator {
       }
       const SteadyTime now = clock_.steady();
       const bool turn = *provider.queue.begin() == ticket;
-      const Refusal refusal = turn ? provider.gate.take(n, now) : Refusal::tokens;
+      const Refusal refusal = turn ? provider.gate.take(n, now) : provider.gate.barred(now);
       if (turn && refusal == Refusal::none) {
         break;
       }

@@ -12,6 +12,7 @@
 #include "pulse/core/describe.hpp"
 #include "pulse/core/error.hpp"
 #include "pulse/core/feedback.hpp"
+#include "pulse/core/printable.hpp"
 
 namespace pulse::inline v0_1 {
 
@@ -24,7 +25,7 @@ struct ProviderOptions {
   std::chrono::nanoseconds breaker_timeout = std::chrono::seconds{30};  ///< from open to the probe, 1 ns to a day
 };
 
-/// closed: calls pass. open: none do. half_open: one probe passes, and what it comes to decides.
+/// closed: calls pass. open: none do. half_open: one probe passes, and the first call that is reported then decides.
 enum class Circuit : std::uint8_t { closed, open, half_open };
 
 /// The names of a circuit's states.
@@ -53,10 +54,10 @@ struct ProviderState {
   };
   constexpr std::chrono::nanoseconds day = std::chrono::hours{24};
   if (!(options.capacity >= 1 && options.capacity <= 1e9)) {  // refuses NaN too
-    return wrong("capacity", std::to_string(options.capacity), "1 to 1e9");
+    return wrong("capacity", detail::shown_number(options.capacity), "1 to 1e9");
   }
   if (!(options.refill_rate >= 1e-6 && options.refill_rate <= 1e9)) {
-    return wrong("refill_rate", std::to_string(options.refill_rate), "1e-6 to 1e9 a second");
+    return wrong("refill_rate", detail::shown_number(options.refill_rate), "1e-6 to 1e9 a second");
   }
   if (options.cooldown.count() < 0 || options.cooldown > day) {
     return wrong("cooldown", std::to_string(options.cooldown.count()) + " ns", "0 to a day");
@@ -79,16 +80,18 @@ class RateGate {
   [[nodiscard]] double capacity() const noexcept { return options_.capacity; }
   [[nodiscard]] double scale() const noexcept { return std::min(budget_, pressure_); }
 
+  /// Why nobody is granted anything now, however few; none: it is a matter of tokens.
+  [[nodiscard]] Refusal barred(SteadyTime now) const noexcept {
+    return scale() <= 0                                     ? Refusal::paused
+           : now < cool_until_                              ? Refusal::cooling
+           : circuit_ != Circuit::closed && now < probe_at_ ? Refusal::open
+                                                            : Refusal::none;
+  }
+
   /// Takes n tokens, or says why not. A half-open circuit's single probe is granted here.
   Refusal take(std::uint32_t n, SteadyTime now) noexcept {
-    if (scale() <= 0) {
-      return Refusal::paused;
-    }
-    if (now < cool_until_) {
-      return Refusal::cooling;
-    }
-    if (circuit_ != Circuit::closed && now < probe_at_) {
-      return Refusal::open;
+    if (const Refusal why = barred(now); why != Refusal::none) {
+      return why;
     }
     const double tokens = tokens_at(now);
     if (tokens < static_cast<double>(n)) {

@@ -91,7 +91,8 @@ constexpr bool parse_flag(std::string_view text, bool& out) noexcept {
   return false;
 }
 
-/// Reads digits[.digits] with at most 15 digits, independent of the locale: so the quotient below is exactly rounded.
+/// Reads digits[.digits], independent of the locale. Of more than 15 digits, as Python writes a third, those of the fraction beyond are passed over:
+/// so the quotient below is exactly rounded.
 constexpr bool parse_share(std::string_view text, double& out) noexcept {
   double digits = 0;
   double divisor = 1;
@@ -100,9 +101,11 @@ constexpr bool parse_share(std::string_view text, double& out) noexcept {
   for (const char c : text) {
     if (c == '.' && !point) {
       point = true;
-    } else if (c >= '0' && c <= '9' && ++count <= 15) {
-      digits = digits * 10 + (c - '0');
-      divisor *= point ? 10 : 1;
+    } else if (c >= '0' && c <= '9' && (point || count < 15)) {
+      if (++count <= 15) {
+        digits = digits * 10 + (c - '0');
+        divisor *= point ? 10 : 1;
+      }
     } else {
       return false;
     }
@@ -134,8 +137,8 @@ inline Status check(const FeedbackSettings& settings) {
   const auto share = [](double scale) { return scale >= 0 && scale <= 1; };  // false for NaN
   if (!share(settings.scale_ok) || !share(settings.scale_soft) || !share(settings.scale_hard) || settings.scale_ok < settings.scale_soft ||
       settings.scale_soft < settings.scale_hard) {
-    return Error{ErrorCode::config, "feedback.scale_ok, scale_soft, scale_hard are " + std::to_string(settings.scale_ok) + ", " +
-                                        std::to_string(settings.scale_soft) + ", " + std::to_string(settings.scale_hard) +
+    return Error{ErrorCode::config, "feedback.scale_ok, scale_soft, scale_hard are " + detail::shown_number(settings.scale_ok) + ", " +
+                                        detail::shown_number(settings.scale_soft) + ", " + detail::shown_number(settings.scale_hard) +
                                         "; allowed is 1 >= ok >= soft >= hard >= 0"};
   }
   return {};

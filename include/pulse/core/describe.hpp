@@ -10,6 +10,7 @@
 #include <boost/hana/tuple.hpp>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <string_view>
 #include <type_traits>
@@ -100,6 +101,21 @@ struct bounded<V> {
 /// Whether a bound means something for V, or for what a Nullable holds.
 template <class V>
 inline constexpr bool has_bounds = std::is_arithmetic_v<typename bounded<V>::type> && !std::is_same_v<typename bounded<V>::type, bool>;
+
+/// Whether a rule's bound is a value of V, so that comparing in V means the same. What is no bound of a number fits.
+template <class V, class Rule>
+constexpr bool bound_fits() {
+  if constexpr (BoundRule<Rule> && has_bounds<V>) {
+    using value = typename bounded<V>::type;
+    using bound = std::remove_cvref_t<decltype(Rule::bound)>;
+    if constexpr (std::is_integral_v<value> && std::is_floating_point_v<bound>) {
+      return Rule::bound >= -0x1p63 && Rule::bound < 0x1p63 && static_cast<bound>(static_cast<std::int64_t>(Rule::bound)) == Rule::bound;
+    } else if constexpr (std::is_integral_v<value> && std::is_integral_v<bound>) {
+      return std::in_range<value>(Rule::bound);
+    }
+  }
+  return true;
+}
 }  // namespace detail
 
 /// One member of a described event: its wire name, where it lives, and its rules. A field is its own accessor.
@@ -111,6 +127,7 @@ struct Field {
   static constexpr std::string_view name = Name.view();
   static constexpr bool defaulted = (std::is_same_v<Rules, Defaulted> || ...);
   static constexpr bool bounded = (BoundRule<Rules> || ...);
+  static constexpr bool bounds_fit = (detail::bound_fits<value_type, Rules>() && ...);
 
   /// Rules as a Hana tuple of empty values, for generators that walk them.
   static constexpr boost::hana::tuple<Rules...> rules{};
@@ -149,6 +166,10 @@ constexpr bool names_differ(const boost::hana::tuple<F...>&) {
 }
 template <class F>
 constexpr bool assert_bounds() {
+  static_assert(
+      F::bounds_fit,
+      "pulse: a bound (AtLeast, GreaterThan, AtMost) is no value of its field's type, such as 0.5 for an integer, and would be another one: write one "
+      "that is. See docs/reference/events.md");
   constexpr bool meant = !F::bounded || has_bounds<typename F::value_type>;
   static_assert(meant,
                 "pulse: a bound (AtLeast, GreaterThan, AtMost) stands at a field that is no integer and no number, and would mean nothing: leave it out. See "

@@ -55,6 +55,11 @@ class BasicHeaders {
         return;
       }
     }
+    if (size_ == items_.size()) {
+      items_.push_back({Text(name), Text(value)});  // made before the items move: either may look into one of them
+      ++size_;
+      return;
+    }
     value_type& slot = append();
     slot.first = name;
     slot.second = value;

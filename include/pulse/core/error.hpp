@@ -36,14 +36,25 @@ struct Error {
   std::string message;
 };
 
+template <class T>
+class Result;
+
+namespace detail {
+template <class T>
+inline constexpr bool is_result = false;
+template <class T>
+inline constexpr bool is_result<Result<T>> = true;
+}  // namespace detail
+
 /// Either a value or an Error. (std::expected, which C++20 does not have, in the little that Pulse needs.)
 template <class T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
 
+  // Not from another Result: what converts to bool would make a success of its error.
   template <class U = T>
-    requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, Result> && !std::is_same_v<std::remove_cvref_t<U>, Error>)
+    requires(std::is_constructible_v<T, U &&> && !detail::is_result<std::remove_cvref_t<U>> && !std::is_same_v<std::remove_cvref_t<U>, Error>)
   Result(U&& value) : ok_(true) {
     ::new (static_cast<void*>(&value_)) T(std::forward<U>(value));
   }

@@ -7,6 +7,13 @@
 
 namespace pulse::inline v0_1 {
 
+template <class T>
+class Nullable;
+template <class T>
+inline constexpr bool is_nullable = false;
+template <class T>
+inline constexpr bool is_nullable<Nullable<T>> = true;
+
 /// A value that may be null, as `std::optional`, except that `reset()` keeps the value's storage.
 /// Decoding into a reused envelope therefore allocates nothing once its strings have grown.
 ///
@@ -19,7 +26,7 @@ class Nullable {
   constexpr Nullable() = default;
   constexpr Nullable(std::nullptr_t) noexcept(std::is_nothrow_default_constructible_v<T>) {}
   template <class U>
-    requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, Nullable> && !std::is_null_pointer_v<std::remove_cvref_t<U>>)
+    requires(std::is_constructible_v<T, U &&> && !is_nullable<std::remove_cvref_t<U>> && !std::is_null_pointer_v<std::remove_cvref_t<U>>)
   constexpr Nullable(U&& value) : value_(std::forward<U>(value)), present_(true) {}
 
   [[nodiscard]] constexpr bool has_value() const noexcept { return present_; }
@@ -51,10 +58,5 @@ class Nullable {
   T value_{};
   bool present_ = false;
 };
-
-template <class T>
-inline constexpr bool is_nullable = false;
-template <class T>
-inline constexpr bool is_nullable<Nullable<T>> = true;
 
 }  // namespace pulse::inline v0_1

@@ -37,6 +37,19 @@ struct RedisUrl {
   friend bool operator==(const RedisUrl&, const RedisUrl&) = default;
 };
 
+namespace detail {
+/// What stands before the host, "redis://" say; "" where that is no scheme.
+constexpr std::string_view scheme_of(std::string_view url) noexcept {
+  const auto end = url.find("://");
+  for (const char c : url.substr(0, end)) {
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '.' || c == '-')) {
+      return {};
+    }
+  }
+  return end == std::string_view::npos ? std::string_view{} : url.substr(0, end + 3);
+}
+}  // namespace detail
+
 /// The URL as it may be logged: what could be a user or a password is "***", in whatever is not even a URL too.
 [[nodiscard]] inline std::string redacted(std::string_view url) {
   const auto scheme = url.find("://");
@@ -47,16 +60,25 @@ struct RedisUrl {
   std::string out;
   const auto add = [&out](std::string_view text) { detail::append_printable(out, text); };
   if (at != std::string_view::npos) {
-    // Where '@' comes before "://" nothing can be trusted to be a scheme.
-    add(at < start ? std::string_view{} : url.substr(0, start));
+    add(detail::scheme_of(url));
     out += "***";
     const auto rest = url.substr(at);
     const auto rest_query = rest.find('?');
-    add(rest.substr(0, rest_query));
-    out += rest_query == std::string_view::npos ? "" : "?***";
+    if (query > at) {  // else the '@' may stand in a query's value, and what follows it, too
+      add(rest.substr(0, rest_query));
+      out += rest_query == std::string_view::npos ? "" : "?***";
+    }
   } else {
-    add(url.substr(0, query));
-    out += query == std::string_view::npos ? "" : "?***";
+    const auto authority = url.substr(start, url.find_first_of("/?", start) - start);
+    const auto port = authority.rfind(':');
+    const bool number = port != std::string_view::npos && port > 0 && authority.find_first_not_of("0123456789", port + 1) == std::string_view::npos;
+    if (port == std::string_view::npos || number || authority.ends_with(']')) {
+      add(url.substr(0, query));
+      out += query == std::string_view::npos ? "" : "?***";
+    } else {  // a password whose '@' and host were forgotten
+      add(detail::scheme_of(url));
+      out += "***";
+    }
   }
   return out;
 }
@@ -112,8 +134,12 @@ inline Result<RedisUrl> RedisUrl::parse(std::string_view url) {
   } else {
     return refuse("the scheme is none of redis://, rediss:// and unix://");
   }
-  if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
+  // A socket's path may hold an '@'; where there is a user, it does not begin with the path's '/'.
+  if (const auto at = local && rest.starts_with('/') ? std::string_view::npos : rest.rfind('@'); at != std::string_view::npos) {
     const auto who = rest.substr(0, at);
+    if (who.find('?') != std::string_view::npos) {
+      return refuse("a '?' before an '@': there is no such query, and in a user or a password it is written %3F");
+    }
     const auto colon = who.find(':');
     if (colon == std::string_view::npos) {
       return refuse("a user without a password: write :password@ where there is no user");

@@ -23,13 +23,19 @@ inline void watch_forks() {
 }
 
 /// Makes random UUIDs (RFC 9562, version 4) for idempotency keys. Two generators never give the same one in practice: each is seeded
-/// with 128 bits of the system's randomness, and anew in a process that was forked. Not for secrets. One thread.
+/// with 128 bits of the system's randomness, and anew in a process that was forked; so is a copy, which else would go on with the same ones as what
+/// it was copied from. Not for secrets. One thread.
 class UuidGenerator {
  public:
   UuidGenerator() : high_(seed()), low_(seed()) {
     watch_forks();
     born_ = forks.load(std::memory_order_relaxed);
   }
+  UuidGenerator(const UuidGenerator&) : UuidGenerator() {}
+  UuidGenerator(UuidGenerator&&) noexcept = default;
+  UuidGenerator& operator=(const UuidGenerator&) noexcept { return *this; }
+  UuidGenerator& operator=(UuidGenerator&&) noexcept { return *this; }
+  ~UuidGenerator() = default;
 
   /// Writes the 36 characters of the next UUID into `out`, reusing its storage.
   void next(std::string& out) {

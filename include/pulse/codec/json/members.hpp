@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/hana/tuple.hpp>
+#include <cstdint>
 #include <string_view>
 #include <type_traits>
 
@@ -12,8 +13,8 @@ namespace pulse::inline v0_1::detail {
 
 /// What a member of an event in JSON may be; Nullable of it, too. A text is what is made of a std::string_view and gives one.
 template <class V>
-inline constexpr bool json_value = std::is_same_v<V, bool> || std::is_same_v<V, double> || (std::is_integral_v<V> && std::is_signed_v<V> && sizeof(V) == 8) ||
-                                   DescribedEnum<V> || (std::is_convertible_v<const V&, std::string_view> && std::is_assignable_v<V&, std::string_view>);
+inline constexpr bool json_value = std::is_same_v<V, bool> || std::is_same_v<V, double> || std::is_same_v<V, std::int64_t> || DescribedEnum<V> ||
+                                   (std::is_convertible_v<const V&, std::string_view> && std::is_assignable_v<V&, std::string_view>);
 template <class V>
 inline constexpr bool json_value<Nullable<V>> = json_value<V> && !is_nullable<V>;
 

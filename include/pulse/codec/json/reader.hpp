@@ -14,8 +14,27 @@
 #include "pulse/concept/codec.hpp"
 #include "pulse/core/describe.hpp"
 #include "pulse/core/nullable.hpp"
+#include "pulse/core/printable.hpp"
 
 namespace pulse::inline v0_1::detail {
+
+/// A bound in words. One's own rule is known by its value alone.
+template <auto Bound>
+std::string bound_text(AtLeast<Bound>) {
+  return " >= " + shown_number(Bound);
+}
+template <auto Bound>
+std::string bound_text(GreaterThan<Bound>) {
+  return " > " + shown_number(Bound);
+}
+template <auto Bound>
+std::string bound_text(AtMost<Bound>) {
+  return " <= " + shown_number(Bound);
+}
+template <class Rule>
+std::string bound_text(Rule) {
+  return " within the rule of bound " + shown_number(Rule::bound);
+}
 
 /// What a field may hold, in words: "an integer >= 0".
 template <class FieldType>
@@ -46,8 +65,7 @@ template <class FieldType>
   }
   boost::hana::for_each(FieldType::rules, [&](auto rule) {
     if constexpr (BoundRule<decltype(rule)>) {
-      text += rule.holds(rule.bound) ? (rule.holds(rule.bound + 1) ? " >= " : " <= ") : " > ";
-      text += std::to_string(rule.bound);
+      text += bound_text(rule);
     }
   });
   return text;

@@ -110,9 +110,9 @@ class JsonScanner : public JsonStrings {
     return at + word.size();
   }
 
-  /// Passes over any value, checking it.
+  /// Passes over any value, checking it; it stands within `depth` objects and arrays.
   const char* skip(const char* at, std::string& buffer, int depth) {
-    if (depth > max_depth_) {
+    if ((*at == '{' || *at == '[') && depth >= max_depth_) {
       return fail(at, "nested deeper than allowed");
     }
     switch (*at) {
