@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "pulse/core/context.hpp"
 #include "pulse/core/entry_id.hpp"
 #include "pulse/core/event_id.hpp"
 #include "pulse/detail/siphash.hpp"
@@ -74,6 +75,26 @@ TEST_CASE("event id: the three kinds never meet") {
     CAPTURE(other);
     CHECK(kind(other) == 3);
   }
+}
+
+TEST_CASE("idempotency key: the producer's id, the entry's where it gave none or was redriven, and never an entry's for a text that reads like one") {
+  pulse::BasicEnvelopeHeader<std::string> envelope;
+  const auto key = [&](const char* id, bool redriven = false) {
+    envelope.id = id;
+    return pulse::idempotency_key(envelope, {5, 6}, redriven);
+  };
+  const EventId entry = EventId::from_entry({5, 6});
+  CHECK(pulse::idempotency_key(envelope, {5, 6}, false) == entry);
+  CHECK(key("") == entry);
+  CHECK(key("order-42", true) == entry);
+  CHECK(key("order-42") == EventId::from_text("order-42"));
+  CHECK(key("123e4567-e89b-42d3-a456-426614174000") == EventId{0x123e4567e89b42d3, 0xa456426614174000});
+  for (const char* like : {"5-6", "0-0", "1700000000000-7", "18446744073709551615-9223372036854775807"}) {
+    CAPTURE(like);
+    CHECK((key(like).low >> 62) == 3);
+    CHECK(key(like) == key(like));
+  }
+  CHECK(key("1700000000000-7") != key("1700000000000-8"));
 }
 
 TEST_CASE("event id: within a stream it stays one to one, and its own inverse") {

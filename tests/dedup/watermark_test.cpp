@@ -4,8 +4,10 @@
 #include <map>
 #include <set>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
+#include "pulse/core/context.hpp"
 #include "pulse/dedup/conformance.hpp"
 #include "pulse/dedup/watermark.hpp"
 
@@ -227,6 +229,22 @@ TEST_CASE("UUIDs, texts and salted entry ids go to the window beside it") {
   CHECK(window.ranges() == 1);
   CHECK(window.claim(id(1000)) == Claim::done);
   CHECK(window.size() == 5);
+}
+
+TEST_CASE("an id of a producer that reads like an entry id loses nothing that comes after it") {
+  Watermark window{EntryId::min()};
+  pulse::BasicEnvelopeHeader<std::string> envelope;
+  handle(window, pulse::idempotency_key(envelope, {1000, 0}, false));
+  for (const char* like : {"99999999999999-1", "1001-1", "1001-3", "1001-2"}) {
+    envelope.id = like;
+    handle(window, pulse::idempotency_key(envelope, {1001, 0}, false));
+    CHECK(window.claim(pulse::idempotency_key(envelope, {1002, 0}, false)) == Claim::done);
+  }
+  envelope.id.reset();
+  for (std::uint64_t n = 1001; n < 1010; ++n) {
+    handle(window, pulse::idempotency_key(envelope, {n, 1}, false));
+  }
+  CHECK(window.ranges() == 1);
 }
 
 TEST_CASE("a Watermark refuses what it cannot work with") {

@@ -14,10 +14,15 @@
 namespace pulse::inline v0_1 {
 
 /// The id by which duplicates of an event are known: the producer's where it gave one, else the entry's. A redriven entry always goes by
-/// its own: an operator brought it back to have it handled, whatever the window remembers.
+/// its own: an operator brought it back to have it handled, whatever the window remembers. A text of a producer that reads like an entry id
+/// is hashed: it has no place in the order of the stream's entries, nor may it be the key of another event that has none but its entry's.
 template <class Text>
 [[nodiscard]] EventId idempotency_key(const BasicEnvelopeHeader<Text>& envelope, EntryId entry, bool redriven) noexcept {
-  return !redriven && envelope.id && !envelope.id->empty() ? EventId::from_text(*envelope.id) : EventId::from_entry(entry);
+  if (redriven || !envelope.id || envelope.id->empty()) {
+    return EventId::from_entry(entry);
+  }
+  const EventId id = EventId::from_text(*envelope.id);
+  return id.low >> 63 != 0 ? id : detail::hash_event_id(*envelope.id);
 }
 
 /// What a handler may know of the delivery it handles, besides the event. Valid during the call.
