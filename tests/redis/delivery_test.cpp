@@ -8,11 +8,14 @@
 #include <thread>
 #include <vector>
 
+#include <pulse/backend/in_memory.hpp>
+
 #include "../support/scripted_server.hpp"
 #include "redis_world.hpp"
 
 using namespace std::chrono_literals;
 using namespace pulse_test;
+using pulse::EntryId;
 using pulse::ManualClock;
 
 // What a subscription gives and takes, on a server that works.
@@ -409,6 +412,72 @@ TEST_CASE("redis: a heartbeat keeps what is handled, what waits here and what is
   CHECK(one.extend(0, 2, [&](std::size_t index) { lost += static_cast<int>(index) + 1; }));
   CHECK(lost == 1);
   CHECK(world.counts() == "two:2 one:1 one:1 one:1 ");
+}
+
+namespace {
+
+/// What is handled is trimmed away, and its lease renewed, before it is given up on; another is trimmed while it waits for its retry, and a round of
+/// claiming passes. What a member then sees: "dead letters of the first, how many of the second were told as vanished, what is pending".
+template <class Backend>
+std::string lost_under_a_heartbeat(Backend& backend, ManualClock& clock) {
+  auto one = backend.subscribe(member("one"));
+  REQUIRE(one);
+  const auto handled = backend.publish("s", "handled");
+  const auto waits = backend.publish("s", "waits");
+  REQUIRE(handled);
+  REQUIRE(waits);
+  REQUIRE(size(one->receive(10, 0ms)) == 2);
+  const std::vector<pulse::RetryItem> retry{{1, 1s}};
+  CHECK(one->settle({{}, retry, {}}));
+  CHECK(backend.erase("s", *handled));
+  CHECK(backend.erase("s", *waits));
+  std::size_t lost = 0;
+  CHECK(one->extend(0, 2, [&](std::size_t) { ++lost; }));
+  CHECK(lost == 0);
+  const std::vector<pulse::DeadLetterItem> letter{{0, "for good"}};
+  CHECK(one->settle({{}, {}, letter}));
+  CHECK(one->flush(pulse_test::patience));
+  std::string out;
+  for (const pulse::DeadLetter& each : *backend.dead_letters("s", EntryId::min(), 10)) {
+    out += each.data + ' ';
+  }
+  std::size_t vanished = one->claim_stale(1h, 10)->vanished;
+  clock.advance(1s);
+  vanished += one->receive(10, 0ms)->vanished;
+  return out + std::to_string(vanished) + ' ' + std::to_string(one->state(0)->pending);
+}
+
+}  // namespace
+
+// guarantee 4
+TEST_CASE("redis: what is gone from the stream stays pending under a heartbeat, and its data becomes a dead letter (field fact: XCLAIM drops it)") {
+  World world;
+  CHECK(lost_under_a_heartbeat(world.backend(), world.clock) == "handled 1 0");
+  ManualClock clock;
+  pulse::InMemoryBackend<std::string, ManualClock> memory{{}, clock};
+  CHECK(lost_under_a_heartbeat(memory, clock) == "handled 1 0");
+}
+
+// guarantee 5
+TEST_CASE("redis: what waits for its retry and is gone is told as vanished, whatever round of claiming renewed its lease") {
+  World world;
+  world.publish(0, 3);
+  auto one = world.subscribe(member("one"));
+  REQUIRE(size(one.receive(10, 0ms)) == 3);
+  const std::vector<pulse::RetryItem> retries{{0, 1s}, {1, 1s}, {2, 1s}};
+  CHECK(one.settle({{}, retries, {}}));
+  (void)world.ask({"XTRIM", "s", "MAXLEN", "1"});
+  std::size_t vanished = 0;
+  for (int rounds = 0; rounds < 3; ++rounds) {
+    const auto batch = one.claim_stale(1h, 10);
+    CHECK(size(batch) == 0);
+    vanished += batch->vanished;
+  }
+  world.clock.advance(1s);
+  const auto due = one.receive(10, 0ms);
+  CHECK(size(due) == 1);
+  CHECK(vanished + due->vanished == 2);
+  CHECK(world.counts() == "one:2 ");
 }
 
 // field bug 18

@@ -32,16 +32,20 @@ for i = 3, #ARGV do
 end
 return n)",
     // extend: KEYS stream; ARGV group, consumer, an id or '', ids. Resets the idle time of those ids that are this consumer's, and of what it
-    // has pending after the third argument; never takes one from another, unlike a bare XCLAIM. The ids that are another's.
+    // has pending after the third argument; never takes one from another, unlike a bare XCLAIM. The ids that are another's. What is gone from
+    // the stream stays as it is: XCLAIM would drop it, and whoever holds its data could not make a dead letter of it any more.
     R"(local lost, mine = {}, {}
+local function keep(id)
+  if redis.call('XRANGE', KEYS[1], id, id)[1] then mine[#mine + 1] = id end
+end
 for i = 4, #ARGV do
   local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)
   if p[1] then
-    if p[1][2] == ARGV[2] then mine[#mine + 1] = ARGV[i] else lost[#lost + 1] = ARGV[i] end
+    if p[1][2] == ARGV[2] then keep(ARGV[i]) else lost[#lost + 1] = ARGV[i] end
   end
 end
 if ARGV[3] ~= '' then
-  for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '(' .. ARGV[3], '+', 65536, ARGV[2])) do mine[#mine + 1] = p[1] end
+  for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '(' .. ARGV[3], '+', 65536, ARGV[2])) do keep(p[1]) end
 end
 for from = 1, #mine, 1000 do
   local call = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0}
