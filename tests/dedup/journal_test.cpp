@@ -3,7 +3,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -21,6 +23,9 @@
 #include "pulse/dedup/lru_window.hpp"
 #include "pulse/dedup/seen_set.hpp"
 #include "pulse/dedup/sharded.hpp"
+#include "pulse/dedup/tiered.hpp"
+#include "pulse/dedup/ttl_window.hpp"
+#include "pulse/dedup/watermark.hpp"
 
 using pulse::Claim;
 using pulse::ErrorCode;
@@ -378,6 +383,49 @@ TEST_CASE("where the file cannot grow, new ids are unavailable, known ones are a
   dedup.commit(lease);
   CHECK(dedup.journal().status());
   CHECK(dedup.flush());
+}
+
+TEST_CASE_TEMPLATE("new ids that are refused while the file cannot grow push out nothing that is known", Strategy, FifoWindow, pulse::LruWindow,
+                   pulse::TtlWindow, pulse::Watermark, pulse::Tiered<FifoWindow, FifoWindow>) {
+  const Place place;
+  constexpr std::size_t capacity = 10'922;  // one more than what the file holds
+  auto opened = Journaled<Strategy>::open(
+      [] {
+        if constexpr (std::is_same_v<Strategy, pulse::TtlWindow>) {
+          return Strategy{std::chrono::hours{1}, capacity};
+        } else if constexpr (std::is_same_v<Strategy, pulse::Watermark>) {
+          return Strategy{pulse::EntryId::min(), {.others = capacity}};
+        } else if constexpr (std::is_same_v<Strategy, FifoWindow> || std::is_same_v<Strategy, pulse::LruWindow>) {
+          return Strategy{capacity};
+        } else {
+          return Strategy{FifoWindow{capacity}, FifoWindow{capacity}};
+        }
+      }(),
+      {.path = place.path(), .window = 100'000});
+  REQUIRE(opened);
+  Journaled<Strategy>& dedup = *opened;
+  const auto event = [](std::uint64_t n) { return EventId{n * 0x9e3779b97f4a7c15ULL, n | std::uint64_t{1} << 63}; };
+  const FileLimit limit{1 << 18};
+  std::uint64_t known = 0;
+  for (; dedup.claim(event(known)) == Claim::fresh; ++known) {
+    if (known != 1) {
+      dedup.commit(event(known));
+    }
+  }
+  REQUIRE(known > 10'000);
+  const std::size_t size = dedup.size();
+  std::vector<EventId> batch;
+  for (std::uint64_t n = 0; n < capacity; ++n) {
+    REQUIRE(dedup.claim(event(known + n)) == Claim::unavailable);
+    batch.push_back(event(known + n));
+  }
+  std::vector<Claim> claims(batch.size());
+  dedup.claim(batch, claims);
+  CHECK(std::count(claims.begin(), claims.end(), Claim::unavailable) == static_cast<std::ptrdiff_t>(capacity));
+  CHECK(dedup.size() == size);
+  for (std::uint64_t n = 0; n < known; ++n) {
+    REQUIRE(dedup.claim(event(n)) == (n == 1 ? Claim::leased : Claim::done));
+  }
 }
 
 TEST_CASE("what the system refuses at a start is said in its words, and leaves what is there") {

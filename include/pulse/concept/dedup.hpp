@@ -89,6 +89,7 @@ concept DedupRemoteWhole = !DedupRemoteClaim<D> || DedupFlush<D>;
 /// |---|---|
 /// | `dedup.claim(ids, claims)` | a batch at once, equal to one by one in order (std::span<const EventId>, std::span<Claim>) |
 /// | `dedup.claim(ids, claims, leases)` | the same, and as many leases |
+/// | `Claim dedup.known(id)` | as `claim(id)`, but an id that is absent is `unavailable` and takes no place: what Journaled asks while its disk is full |
 /// | `dedup.prefetch(id)` | a hint that `claim(id)` follows soon. Reads nothing that a claim changes: any thread may call it at any time |
 /// | `D::lease_type`; `dedup.claim(id, lease)` | as `claim(id)`; where it is `fresh`, `lease` names what was taken |
 /// | `dedup.commit(lease)`, `dedup.release(lease)` | as by id, once, without looking the id up again |

@@ -150,6 +150,12 @@ class ClaimRing {
   }
 
   void prefetch(EventId id) const noexcept { index_.prefetch(index_.spot(hash_(id))); }
+  /// As a claim, but an id that is absent takes no place: it is `unavailable`.
+  [[nodiscard]] Claim known(EventId id) const noexcept {
+    const AgingIndex::Place place = find(id, index_.spot(hash_(id)));
+    const SlotState state = place.found ? states_[slot_of(place.age)] : SlotState::nothing;
+    return state == SlotState::nothing ? Claim::unavailable : state == SlotState::leased ? Claim::leased : Claim::done;
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }

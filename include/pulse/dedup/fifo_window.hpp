@@ -37,6 +37,7 @@ class FifoWindow : private detail::ClaimRing<detail::TwoBitStates> {
   /// One id; one id with its lease; a batch, whose searches wait for memory together.
   using Ring::claim;
   using Ring::commit;
+  using Ring::known;
   using Ring::prefetch;
   using Ring::release;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <span>
 #include <type_traits>
@@ -51,6 +52,27 @@ template <Dedup S>
   } else {
     lease = id;
     return dedup.claim(id);
+  }
+}
+
+/// Can tell what it knows without taking a place for what it does not.
+template <class S>
+concept KnowsDedup = Dedup<S> && requires(S& dedup, EventId id) {
+  { dedup.known(id) } -> std::same_as<Claim>;
+};
+
+/// A claim while nothing new can be leased: an id that is absent is `unavailable`. Of a strategy without `known` such an id may use up a place.
+template <Dedup S>
+[[nodiscard]] Claim known_inner(S& dedup, EventId id) {
+  if constexpr (KnowsDedup<S>) {
+    return dedup.known(id);
+  } else {
+    inner_lease<S> lease{};
+    const Claim answer = claim_inner(dedup, id, lease);
+    if (answer == Claim::fresh) {
+      dedup.release(lease);
+    }
+    return answer == Claim::fresh ? Claim::unavailable : answer;
   }
 }
 

@@ -22,7 +22,8 @@ namespace pulse::inline v0_1 {
 /// recorded: after a start, an LruWindow has them in the order of their commits.
 ///
 /// A claim is `fresh` only when the journal has room for its commit. Where it cannot have - the disk is full - a new id's claim answers
-/// `unavailable`, ids that are known are answered as ever, and `journal().status()` says why.
+/// `unavailable`, ids that are known are answered as ever, and `journal().status()` says why. What is refused takes no place of a
+/// strategy that has `known(id)`, as Pulse's windows do: else a window would run empty while the disk is full, since what is released uses up its place.
 ///
 /// Complexity: that of S, and a checksum and a store of 24 bytes a commit; `commit(id)` and `release(id)` also claim the id, to learn
 /// whether it is leased. Thread safety: one thread.
@@ -66,14 +67,11 @@ class Journaled : public detail::Wraps<S> {
   }
   Claim claim(EventId id, lease_type& lease) {
     lease.id = id;
-    const Claim answer = detail::claim_inner(inner_, id, lease.inner);
-    if (answer == Claim::fresh) [[likely]] {
-      if (!journal_.reserve(leased_ + 1)) [[unlikely]] {
-        inner_.release(lease.inner);
-        return Claim::unavailable;
-      }
-      ++leased_;
+    if (!journal_.reserve(leased_ + 1)) [[unlikely]] {
+      return detail::known_inner(inner_, id);
     }
+    const Claim answer = detail::claim_inner(inner_, id, lease.inner);
+    leased_ += answer == Claim::fresh ? 1 : 0;
     return answer;
   }
 

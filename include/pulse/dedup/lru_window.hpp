@@ -106,6 +106,11 @@ class LruWindow {
   }
 
   void prefetch(EventId id) const noexcept { index_.prefetch(hash_(id)); }
+  /// As a claim, but an id that is absent takes no place: it is `unavailable`.
+  [[nodiscard]] Claim known(EventId id) noexcept {
+    const detail::SlotIndex::Place place = find(id, hash_(id));
+    return place.found ? found(place.slot) : Claim::unavailable;
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
@@ -146,18 +151,21 @@ class LruWindow {
     }
     return look_closely(id, hash, lease);
   }
+  Claim found(std::uint32_t node) noexcept {
+    if (is_leased(node)) {
+      return Claim::leased;
+    }
+    if (node != first_) {
+      unlink(node);
+      push_front(node);
+    }
+    return Claim::done;
+  }
   [[gnu::noinline]] Claim look_closely(EventId id, std::uint64_t hash, lease_type& lease) noexcept {
     const detail::SlotIndex::Place place = find(id, hash);
     if (place.found) {
       expected_ = 16;
-      if (is_leased(place.slot)) {
-        return Claim::leased;
-      }
-      if (place.slot != first_) {
-        unlink(place.slot);
-        push_front(place.slot);
-      }
-      return Claim::done;
+      return found(place.slot);
     }
     const std::uint32_t node = take({});
     if (node == none) {

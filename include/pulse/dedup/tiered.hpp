@@ -142,6 +142,13 @@ class Tiered {
     filter_.release(id);
   }
 
+  /// As a claim, but an id that is absent takes no place: it is `unavailable`. The exact strategy alone decides that.
+  [[nodiscard]] Claim known(EventId id)
+    requires detail::KnowsDedup<Exact>
+  {
+    return exact_.known(id);
+  }
+
   void prefetch(EventId id) const noexcept
     requires PrefetchingDedup<Filter> && PrefetchingDedup<Exact>
   {

@@ -182,6 +182,11 @@ class BasicTtlWindow : private detail::ClaimRing<detail::StampedStates> {
     keep_time();
     Ring::commit(id);
   }
+  /// As a claim, but an id that is absent takes no place: it is `unavailable`.
+  [[nodiscard]] Claim known(EventId id) noexcept {
+    keep_time();
+    return Ring::known(id);
+  }
   using Ring::prefetch;
   using Ring::release;
 

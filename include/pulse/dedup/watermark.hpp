@@ -98,6 +98,19 @@ class Watermark {
     }
   }
 
+  /// As a claim, but an id that is absent takes no place: it is `unavailable`.
+  [[nodiscard]] Claim known(EventId id) const noexcept {
+    if (!is_entry(id)) {
+      return others_.known(id);
+    }
+    const EntryId entry{id.high, id.low};
+    const std::size_t at = find(entry);
+    if (at == ranges_.size() || entry < ranges_[at].first || ranges_[at].state == State::released) {
+      return Claim::unavailable;
+    }
+    return ranges_[at].state == State::leased ? Claim::leased : Claim::done;
+  }
+
   void commit(EventId id) noexcept {
     if (!is_entry(id)) {
       return others_.commit(id);
