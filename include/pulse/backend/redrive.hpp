@@ -15,6 +15,7 @@
 #include "pulse/backend/dead_letters.hpp"
 #include "pulse/concept/backend.hpp"
 #include "pulse/concept/clock.hpp"
+#include "pulse/core/printable.hpp"
 #include "pulse/core/stop.hpp"
 
 namespace pulse::inline v0_1 {
