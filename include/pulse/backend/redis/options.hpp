@@ -24,7 +24,8 @@ struct RedisOptions {
   /// script that looks at the owner first, at about ten times the server's cost per entry.
   bool fenced_acks = false;
   /// Frees entries that every group of the stream has read and acked, once per round of claiming, whole nodes of 100 entries at a time: XACK
-  /// itself frees no memory. A group that is created later does not see them: that is what it may lose.
+  /// itself frees no memory. At most a million entries at once, which hold the server up for a tenth of a second: only the first round on a long stream
+  /// has so many. A group that is created later does not see them: that is what it may lose.
   bool trim_acked = false;
   /// The most entries, roughly, that a publish leaves in the stream (XADD MAXLEN ~); 0: no bound. The oldest go, read or not: what was not
   /// read yet is lost, which `GroupState::trimmed_unread` shows.

@@ -124,7 +124,8 @@ for _, id in ipairs(r[2]) do
   end
 end
 return {r[1], rows, r[3] and #r[3] or 0})",
-    // trim: KEYS stream. Frees whole nodes of entries that every group has read and acked.
+    // trim: KEYS stream. Frees whole nodes of entries that every group has read and acked, a million entries at most: without a LIMIT of its own
+    // XTRIM ~ stops after a hundred nodes, and a stream would grow that gets more than these between two rounds. Up to a tenth of a second for so many.
     R"(local least
 for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local name, last
@@ -144,7 +145,7 @@ for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   if better then least = {ms, seq} end
 end
 if not least then return 0 end
-return redis.call('XTRIM', KEYS[1], 'MINID', '~', least[1] .. '-' .. least[2]))",
+return redis.call('XTRIM', KEYS[1], 'MINID', '~', least[1] .. '-' .. least[2], 'LIMIT', 1000000))",
     // redrive: KEYS dlq, stream; ARGV first, last, count. Appends the entries of dead letters to their stream again, marked, and removes the
     // letters. The new ids.
     R"(local ids = {}
