@@ -6,9 +6,11 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "fixture.hpp"
 #include "pulse/backend/in_memory.hpp"
+#include "pulse/control/handlers.hpp"
 #include "pulse/core/readiness.hpp"
 #include "pulse/metrics/no_metrics.hpp"
 
@@ -76,6 +78,36 @@ TEST_CASE_FIXTURE(Fixture, "without a producer's id the entry's id is the key") 
   push({{{1, 0}, "no id a", 2}});
   CHECK(drain() == "subscribe;ack 1;ack 2;ack 1;");
   CHECK(handled == "no id a;no id b;");
+}
+
+TEST_CASE("equal entry ids of two streams are two events, also where the names of the streams read like entry ids or are UUIDs") {
+  using Names = std::vector<std::string>;
+  for (const Names& names :
+       {Names{"s", "t"}, Names{"2024-1", "2024-2"}, Names{"123e4567-e89b-42d3-a456-426614174000", "123e4567-e89b-42d3-a456-426614174001"}}) {
+    CAPTURE(names[0]);
+    pulse::ManualClock clock;
+    pulse::InMemoryBackend<pulse::Envelope<pulse::FeedbackEvent>, pulse::ManualClock> bus{{}, clock};
+    pulse::ConsumerOptions options;
+    options.subscribe.streams = names;
+    options.heartbeat = 0ms;
+    struct Traits : pulse::DefaultTraits {
+      using clock = pulse::ManualClock;
+    };
+    int handled = 0;
+    auto handler = pulse::handlers(pulse::on<pulse::FeedbackEvent>([&](const pulse::FeedbackEvent&) { ++handled; }));
+    MapDedup dedup;
+    pulse::Consumer<decltype(bus)&, MapDedup&, pulse::NoMetrics, decltype(handler)&, Traits> consumer{bus, dedup, pulse::NoMetrics{}, handler, options, clock};
+    for (int n = 0; n < 10; ++n) {  // within one millisecond: 0-0 to 0-9 of both
+      for (const std::string& name : names) {
+        REQUIRE(bus.publish(name, pulse::Envelope<pulse::FeedbackEvent>{}));
+      }
+    }
+    for (int i = 0; i < 6; ++i) {
+      CHECK(consumer.poll());
+    }
+    CHECK(handled == 20);
+    CHECK(dedup.state.size() == 20);
+  }
 }
 
 // guarantee 2
