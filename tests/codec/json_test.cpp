@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../counting_new.hpp"
+#include "pulse/codec/json_schema.hpp"
 
 using pulse::DecodeResult;
 
@@ -83,6 +84,60 @@ TEST_CASE("a name of the wire cannot break out of the line of its error message"
   CHECK(decode(with("telemetry.FeedbackEvent", "forged\\nlog\\u001b line\x7f")).second == want);
   CHECK(decode(with("telemetry.FeedbackEvent", std::string(65, 'n'))).second ==
         "meta.schema_id: found \"" + std::string(64, 'n') + "...\", allowed: telemetry.FeedbackEvent");
+  const std::string c1 =
+      "a\xc2\x85"  // next line, and what begins a terminal's command, as UTF-8 has them
+      "b\xc2\x9b"
+      "31m\xc2\xa0";
+  CHECK(decode(with("telemetry.FeedbackEvent", c1)).second == "meta.schema_id: found \"a?b?31m\xc2\xa0\", allowed: telemetry.FeedbackEvent");
+  for (const std::string& character : {std::string("\xc3\xa9"), std::string("\xe2\x82\xac"), std::string("\xf0\x9f\x98\x80")}) {
+    for (std::size_t before = 61; before < 64; ++before) {  // never cut within a character
+      const std::string whole = std::string(before, 'x') + (before + character.size() <= 64 ? character : "");
+      CHECK(decode(with("telemetry.FeedbackEvent", std::string(before, 'x') + character + "zzzz")).second.starts_with("meta.schema_id: found \"" + whole));
+      if (whole.size() == before) {
+        CHECK(decode(with("telemetry.FeedbackEvent", std::string(before, 'x') + character + "zzzz")).second ==
+              "meta.schema_id: found \"" + whole + "...\", allowed: telemetry.FeedbackEvent");
+      }
+    }
+  }
+}
+
+namespace {
+template <int Most>
+struct Below {
+  static constexpr int bound = Most;
+  template <class V>
+  static constexpr bool holds(const V& value) noexcept {
+    return value < static_cast<V>(Most);
+  }
+};
+struct Bounds {
+  std::int64_t most = 0;
+  double large = 0;
+  double small = 1;
+  std::int64_t own = 0;
+};
+}  // namespace
+template <>
+struct pulse::Describe<Bounds> {
+  static constexpr auto schema_id = pulse::FixedString{"test.Bounds"};
+  static constexpr pulse::Track track = pulse::Track::v1;
+  static constexpr auto fields = boost::hana::make_tuple(pulse::Field<"most", &Bounds::most, pulse::AtMost<2147483647>, pulse::Defaulted>{},
+                                                         pulse::Field<"large", &Bounds::large, pulse::AtMost<1e17>, pulse::Defaulted>{},
+                                                         pulse::Field<"small", &Bounds::small, pulse::GreaterThan<1e-7>, pulse::Defaulted>{},
+                                                         pulse::Field<"own", &Bounds::own, Below<100>, pulse::Defaulted>{});
+};
+
+TEST_CASE("errors say which way a bound goes, and its value in full") {
+  const auto refused = [](const std::string& payload) {
+    const auto [result, why] = decode<Bounds>(R"({"ts": 1, "meta": {"schema_id": "test.Bounds"}, "payload": {)" + payload + "}}");
+    CHECK(result == DecodeResult::invalid);
+    return why.substr(0, why.find(" (at byte"));
+  };
+  CHECK(refused("\"most\": 3000000000") == "payload.most: found 3000000000, allowed: an integer that fits 64 bits <= 2147483647");
+  CHECK(refused("\"large\": 1e18") == "payload.large: found 1e18, allowed: a number <= 1e+17");
+  CHECK(refused("\"small\": 0") == "payload.small: found 0, allowed: a number > 1e-07");
+  CHECK(refused("\"own\": 150") == "payload.own: found 150, allowed: an integer that fits 64 bits within the rule of bound 100");
+  CHECK(pulse::json_schema<Bounds>().find(R"("own":{"type":"integer","default":0})") != std::string::npos);
 }
 
 TEST_CASE("a breach of the grammar after a breach of the schema is malformed") {
@@ -115,8 +170,9 @@ TEST_CASE("limits are kept exactly") {
   const auto nested = [](int depth) {
     return with("\"ts\"", "\"z\": " + std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']') + ", \"ts\"");
   };
-  CHECK(decode(nested(64)).first == DecodeResult::ok);
-  CHECK(decode(nested(65)).first == DecodeResult::malformed);
+  CHECK(decode(nested(63)).first == DecodeResult::ok);  // the envelope is the first of 64
+  CHECK(decode(nested(64)).first == DecodeResult::malformed);
+  CHECK(decode(with("\"ts\"", "\"z\": " + std::string(63, '[') + "1" + std::string(63, ']') + ", \"ts\"")).first == DecodeResult::ok);
   options = {};
   options.limits.max_headers = 2;
   CHECK(decode(wire, options).first == DecodeResult::ok);

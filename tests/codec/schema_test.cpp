@@ -17,6 +17,35 @@ TEST_CASE("the schema follows from the description, word for word") {
         R"("ts":{"type":"number","description":"Unix epoch seconds"}},"required":["provider","scale","reason","ts"]})");
 }
 
+namespace {
+enum class Side { buy, sell };
+enum class Kind { market, limit };
+struct Order {
+  Side side = Side::buy;
+  pulse::Nullable<Kind> kind{};
+};
+}  // namespace
+template <>
+struct pulse::DescribeEnum<Side> {
+  static constexpr std::string_view names[] = {"buy", "sell"};
+};
+template <>
+struct pulse::DescribeEnum<Kind> {
+  static constexpr std::string_view names[] = {"market", "limit"};
+};
+template <>
+struct pulse::Describe<Order> {
+  static constexpr auto schema_id = pulse::FixedString{"test.Order"};
+  static constexpr pulse::Track track = pulse::Track::v1;
+  static constexpr auto fields = boost::hana::make_tuple(pulse::Field<"side", &Order::side>{}, pulse::Field<"kind", &Order::kind>{});
+};
+
+TEST_CASE("enums that nobody named stand at their properties, each with its own words") {
+  CHECK(pulse::json_schema<Order>() ==
+        R"({"$schema_id":"test.Order","$track":"v1","type":"object","properties":{"side":{"enum":["buy","sell"],"type":"string"},)"
+        R"("kind":{"anyOf":[{"enum":["market","limit"],"type":"string"},{"type":"null"}],"default":null}},"required":["side"]})");
+}
+
 #if __has_include(<nlohmann/json.hpp>)
 #include <cstdlib>
 #include <fstream>

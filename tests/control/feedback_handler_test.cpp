@@ -174,6 +174,18 @@ TEST_CASE_FIXTURE(Fixture, "feedback: a wall clock that steps back does not stop
   CHECK(give("a", hard, start - 1) == Verdict::Kind::stale);  // nor does it make what is old new
 }
 
+TEST_CASE_FIXTURE(Fixture, "feedback: one ts out of all reason does not silence a coordinator whose clock stays ahead, once it counts as silent") {
+  CHECK(give("a", ok, start * 1000) == Verdict::Kind::ack);
+  bool heard = false;
+  for (int second = 1; second <= 120 && !heard; ++second) {
+    clock.advance(1s);
+    heard = give("a", hard, start + 600 + second) == Verdict::Kind::ack;
+    CHECK(handler.tick());
+    CHECK(heard == (second > 60));
+  }
+  CHECK(rates.last.scale == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "feedback: a ts of before 1970 is said as it is") {
   CHECK(give("a", ok, -1) == Verdict::Kind::ack);
   CHECK(rates.last.ts == -1);

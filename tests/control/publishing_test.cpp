@@ -48,3 +48,21 @@ TEST_CASE("a change whose publishing failed is published by the next delivery") 
   CHECK(calls == 2);
   CHECK(applied.count == 3);
 }
+
+TEST_CASE("after a publishing whose fate is unknown, the way back is published too") {
+  Applied applied;
+  std::vector<double> arrived;
+  bool lost = false;
+  pulse::Publishing controller{applied, [&](const pulse::RateAdjustment& a) {
+                                 arrived.push_back(a.scale);
+                                 if (lost) {
+                                   throw std::runtime_error("it arrived, the reply did not");
+                                 }
+                               }};
+  controller.apply(adjust("a", 0.5));
+  lost = true;
+  CHECK_THROWS(controller.apply(adjust("a", 0)));
+  lost = false;
+  controller.apply(adjust("a", 0.5));  // as before, but not as was sent last
+  CHECK(arrived == std::vector<double>{0.5, 0, 0.5});
+}

@@ -578,3 +578,25 @@ TEST_CASE_FIXTURE(Fixture, "acquire: many at once get what the law allows, and a
   CHECK(granted == 50 * 8 + 3 * 50);
   CHECK(granted <= 8 + 1000 * std::chrono::duration<double>(clock.steady() - begin).count() + 1e-6);
 }
+
+TEST_CASE_FIXTURE(Fixture, "rate: who is not first in the queue is told why nobody is granted anything, too") {
+  add({.capacity = 1, .refill_rate = 1});
+  REQUIRE(rates.set_budget_scale("p", 0));
+  pulse::StopSource stop;
+  std::thread first{[&] { (void)rates.acquire("p", 1, pulse::SteadyTime::max(), stop.token()); }};
+  until_waiting(1);
+  const auto second = rates.acquire("p", 1, clock.steady());
+  REQUIRE_FALSE(second);
+  CHECK(second.error().message == "provider \"p\" is paused: its scale is 0");
+  CHECK(refusal() == ErrorCode::unavailable);
+  REQUIRE(rates.set_budget_scale("p", 1));
+  stop.request_stop();
+  first.join();
+}
+
+TEST_CASE_FIXTURE(Fixture, "rate: a number that is refused is shown in full") {
+  CHECK(check(ProviderOptions{.capacity = 0.9999999}).error().message == "capacity is 0.9999999; allowed is 1 to 1e9");
+  CHECK(check(ProviderOptions{.refill_rate = 1e-7}).error().message == "refill_rate is 1e-07; allowed is 1e-6 to 1e9 a second");
+  add({});
+  CHECK(rates.set_budget_scale("p", 1 + 1e-15).error().message == "provider \"p\": scale is 1.000000000000001; allowed is 0 to 1");
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <limits>
 #include <map>
 #include <string>
@@ -88,7 +89,7 @@ TEST_CASE("config: an empty variable is as if it were not set") {
 TEST_CASE("config: a bad value is named with its variable, the value and what is allowed") {
   CHECK(error_of({{"PULSE_ENABLED", "maybe"}}) == "PULSE_ENABLED is \"maybe\"; allowed is true or false (also 1/0, yes/no, on/off)");
   CHECK(error_of({{"SCHEMA_TRACK", "V1"}}) == "SCHEMA_TRACK is \"V1\"; allowed is v1 or v2");
-  for (const char* bad : {"1.1", "-0.1", "nan", "inf", "0,5", "1e-3", "abc", ".", "0.5 ", " 0.5", "0.5.5", "0.1234567890123456", "0x1"}) {
+  for (const char* bad : {"1.1", "-0.1", "nan", "inf", "0,5", "1e-3", "abc", ".", "0.5 ", " 0.5", "0.5.5", "0000000000000001", "0x1"}) {
     CAPTURE(bad);
     const std::string message = error_of({{"MDP_FB_SCALE_SOFT", bad}});
     CHECK(message == "MDP_FB_SCALE_SOFT is \"" + std::string(bad) + "\"; allowed is a decimal number from 0 to 1, such as 0.5");
@@ -101,6 +102,15 @@ TEST_CASE("config: a bad value is named with its variable, the value and what is
   }
   CHECK(has(error_of({{"MD_NAMESPACE", "a\nforged line"}}), "\"a?forged line\""));  // one line, whatever the value
   CHECK(has(error_of({{"MD_NAMESPACE", std::string(1000, 'x')}}), "xxx...\""));
+}
+
+TEST_CASE("config: a share may have as many digits as its writer likes") {
+  const auto config =
+      from({{"MDP_FB_SCALE_OK", "1.00000000000000000"}, {"MDP_FB_SCALE_SOFT", "0.3333333333333333"}, {"MDP_FB_SCALE_HARD", ".12345678901234567890"}});
+  REQUIRE(config);
+  CHECK(config->feedback.scale_ok == 1);
+  CHECK(std::abs(config->feedback.scale_soft - 1.0 / 3) < 1e-14);
+  CHECK(config->feedback.scale_hard == 0.123456789012345);
 }
 
 TEST_CASE("config: a worse level may not have a greater scale") {
@@ -119,7 +129,8 @@ TEST_CASE("config: no secret is ever in a message") {
   const std::string secret = "s3cr3t";
   for (const std::string url :
        {"redis://u:s3cr3t@h:99999", "redis://:s3cr3t@", "http://u:s3cr3t@h", "redis://s3cr3t@h", "u:s3cr3t@h", "redis://u:s3cr3t%zz@h", "redis://u:s3cr3t@h/x",
-        "redis://u:s3@cr3ts3cr3t@h/x", "redis://h?password=s3cr3t", "redis://u:s3cr3t/x@h/y", "redis://u:a?s3cr3t@h/y", "u:s3cr3t@redis://h"}) {
+        "redis://u:s3@cr3ts3cr3t@h/x", "redis://h?password=s3cr3t", "redis://u:s3cr3t/x@h/y", "redis://u:a?s3cr3t@h/y", "u:s3cr3t@redis://h",
+        "redis://h:6379/0?password=p@s3cr3t", "redis://:s3cr3t", "redis://:s3cr3t/0", "redis://u:s3cr3t", ":s3cr3t://x@localhost", "unix://u?s3cr3t@x/y"}) {
     CAPTURE(url);
     const std::string message = error_of({{"REDIS_URL", url}, {"PUBLISHER_TOKEN", secret}});
     CHECK(!has(message, secret));
@@ -129,6 +140,11 @@ TEST_CASE("config: no secret is ever in a message") {
   CHECK(!has(error_of({{"PULSE_ENABLED", "x"}, {"PUBLISHER_TOKEN", secret}}), secret));
   CHECK(pulse::redacted("redis://user:pw@host:1/2") == "redis://***@host:1/2");
   CHECK(pulse::redacted("redis://host:1/2") == "redis://host:1/2");
+  CHECK(pulse::redacted("redis://[::1]") == "redis://[::1]");
+  CHECK(pulse::redacted("redis://[::1]:1") == "redis://[::1]:1");
+  CHECK(pulse::redacted("redis://12345") == "redis://12345");
+  CHECK(pulse::redacted("redis://:12345") == "redis://***");  // digits may be a password
+  CHECK(pulse::redacted("redis://h:6379/0?password=p@x") == "redis://***");
 }
 
 TEST_CASE("redis url: its parts") {
@@ -145,6 +161,7 @@ TEST_CASE("redis url: its parts") {
   CHECK(ok("redis://:pw@[::1]:1") == RedisUrl{false, "", "pw", "::1", 1, 0, ""});
   CHECK(ok("redis://[fe80::1]") == RedisUrl{false, "", "", "fe80::1", 6379, 0, ""});
   CHECK(ok("unix:///run/redis.sock").path == "/run/redis.sock");
+  CHECK(ok("unix:///run/redis@1/redis.sock").path == "/run/redis@1/redis.sock");
   CHECK(ok("unix://u:p%40@/run/redis.sock?db=3") == RedisUrl{false, "u", "p@", "localhost", 6379, 3, "/run/redis.sock"});
   CHECK(ok("redis://h:7000").address() == "h:7000");
   CHECK(ok("redis://[::1]").address() == "[::1]:6379");
@@ -170,6 +187,8 @@ TEST_CASE("redis url: its parts") {
                           "unix:///tmp/s?timeout=1",
                           "unix://u@/tmp/s",
                           "unix:///tmp/a\nb",
+                          "redis://h:6379/0?password=p@ss",
+                          "redis://u:a?b@h",
                           "redis://h/99999999999999999999"}) {
     CAPTURE(bad);
     CHECK(!RedisUrl::parse(bad));

@@ -73,6 +73,23 @@ TEST_CASE("headers: set, find, clear; storage is reused") {
   CHECK(headers == copy);
 }
 
+TEST_CASE("headers: what is set may be a part of the headers themselves") {
+  pulse::Headers headers;
+  headers.set("a", std::string(100, 'x'));
+  for (const char* name : {"b", "c", "d", "e"}) {  // past every size at which they move
+    headers.set(name, *headers.find("a"));
+    CHECK(*headers.find(name) == std::string(100, 'x'));
+  }
+}
+
+TEST_CASE("result, nullable: a failure makes no success, and nothing makes no value, where all that converts is its truth") {
+  static_assert(!std::is_constructible_v<pulse::Result<bool>, pulse::Status> && !std::is_constructible_v<pulse::Result<bool>, pulse::Result<int>>);
+  static_assert(!std::is_constructible_v<pulse::Nullable<bool>, pulse::Nullable<double>> && std::is_constructible_v<pulse::Nullable<bool>, bool>);
+  const pulse::Result<bool> no = false;
+  REQUIRE(no);
+  CHECK_FALSE(*no);
+}
+
 TEST_CASE("one of: one is active, the others keep their storage") {
   pulse::OneOf<FeedbackEvent, pulse::RateAdjustment> one;
   CHECK(one.index() == 0);

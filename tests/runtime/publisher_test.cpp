@@ -23,6 +23,21 @@ auto received(B& bus, const char* stream) {
   options.streams = {stream};
   return std::move(*bus.subscribe(options));
 }
+
+struct Any {
+  using events = pulse::Events<pulse::FeedbackEvent, pulse::RateAdjustment>;
+  std::string seen;
+  template <class Event>
+  void handle(const Event&, const pulse::DeliveryContext&) {
+    if constexpr (std::is_same_v<Event, pulse::FeedbackEvent>) {
+      seen += "feedback ";
+    } else if constexpr (std::is_same_v<Event, pulse::RateAdjustment>) {
+      seen += "rate ";
+    } else {
+      seen += "something else ";
+    }
+  }
+};
 }  // namespace
 
 TEST_CASE("an event travels in an envelope with an id, a time, its schema and track") {
@@ -65,6 +80,53 @@ TEST_CASE("every event gets an id of its own, and a given one is kept") {
   }
   CHECK(ids.size() == 1001);
   CHECK(ids.count("mine") == 1);
+}
+
+TEST_CASE("a copy of a publisher makes ids of its own") {
+  Bus bus;
+  pulse::Publisher one{bus, "s"};
+  auto two = one;
+  auto moved = std::move(two);
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(one.publish(pulse::FeedbackEvent{}));
+    REQUIRE(moved.publish(pulse::FeedbackEvent{}));
+  }
+  auto subscription = received(bus, "s");
+  std::set<std::string> ids;
+  const auto batch = subscription.receive(10, std::chrono::milliseconds{0});
+  REQUIRE(batch);
+  for (const auto& delivery : batch->deliveries) {
+    ids.insert(*delivery.data().id);
+  }
+  CHECK(ids.size() == 6);
+}
+
+TEST_CASE("views are published as bytes") {
+  Bytes bus;
+  pulse::Publisher publisher{bus, "s"};
+  const std::string name(40, 'c');
+  pulse::FeedbackEventView event;
+  event.coordinator_id = name;
+  event.capacity = 1;
+  REQUIRE(publisher.publish(event, {.key = name}));
+  auto subscription = received(bus, "s");
+  const auto batch = subscription.receive(1, std::chrono::milliseconds{0});
+  CHECK(batch->deliveries[0].data().find("\"coordinator_id\":\"" + name) != std::string::npos);
+}
+
+TEST_CASE("a handler that takes any event is given each event of a OneOf as itself") {
+  Bytes bus;
+  pulse::Publisher publisher{bus, "s"};
+  REQUIRE(publisher.publish(pulse::FeedbackEvent{.capacity = 1}));
+  REQUIRE(publisher.publish(pulse::RateAdjustment{.provider = "p", .scale = 0.5}));
+  Any any;
+  pulse::ConsumerOptions options;
+  options.subscribe.streams = {"s"};
+  pulse::Consumer consumer{bus, pulse::SeenSet{}, pulse::NoMetrics{}, any, options};
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(consumer.poll());
+  }
+  CHECK(any.seen == "feedback rate ");
 }
 
 TEST_CASE("bytes go through the codec and come back; publishing is counted") {
