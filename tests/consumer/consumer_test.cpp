@@ -420,14 +420,67 @@ TEST_CASE_FIXTURE(Fixture, "field bug 12: stopping in the middle of a batch sett
 // guarantee 6
 TEST_CASE_FIXTURE(Fixture, "field bug 13: stop returns when the backend is gone") {
   push({{{1, 0}, "a"}});
-  backend.script->settle_errors = {ErrorCode::unavailable, ErrorCode::unavailable, ErrorCode::unavailable};
-  backend.script->flush_errors = {ErrorCode::unavailable};
+  std::string says;
+  SUBCASE("for good") {
+    backend.script->flush_errors = {ErrorCode::denied};
+    says = "flush failed";
+  }
+  SUBCASE("and a flush fails until the deadline") {
+    backend.script->flush_errors.assign(10'000, ErrorCode::unavailable);
+    says = "flush failed";
+  }
+  SUBCASE("and a settlement fails until the deadline") {
+    backend.script->settle_errors.assign(10'000, ErrorCode::unavailable);
+    says = "settle failed";
+  }
+  backend.script->while_flushing = [this] { clock.advance(100ms); };
+  const pulse::SteadyTime begin = clock.steady();
   REQUIRE(consumer().poll());
   REQUIRE(consumer().poll());
   consumer().stop();
   const auto status = consumer().run();
-  CHECK_FALSE(status);  // says that the last acknowledgements did not get through
-  CHECK(status.error().message == "flush failed");
+  REQUIRE_FALSE(status);  // says that the last acknowledgements did not get through
+  CHECK(status.error().message == says);
+  CHECK(clock.steady() - begin <= options.loop.drain_deadline + 100ms);
+}
+
+// guarantee 6
+TEST_CASE_FIXTURE(Fixture, "what fails in passing at a stop is said again until it is taken, after a pause each, and told once") {
+  handler.call = [&](const Note&, const pulse::DeliveryContext&) {
+    consumer().stop();
+    return Verdict::ack();
+  };
+  std::string trace = "subscribe;settle fails;settle fails;flush;settle fails;flush;ack 1;flush;";
+  push({{{1, 0}, "a"}});
+  SUBCASE("a settlement") {
+    backend.script->settle_errors.assign(3, ErrorCode::unavailable);
+    CHECK(consumer().run());
+  }
+  SUBCASE("a flush") {
+    backend.script->flush_errors.assign(2, ErrorCode::protocol);
+    trace = "subscribe;ack 1;flush fails;flush fails;flush;";
+    CHECK(consumer().run());
+  }
+  SUBCASE("a settlement, in the loop of a host") {
+    pulse::Readiness ready;
+    int pauses = 0;
+    backend.script->settle_errors.assign(3, ErrorCode::unavailable);
+    for (bool stopped = false; !stopped;) {
+      const auto report = consumer().poll();
+      REQUIRE(report);
+      stopped = report->stopped;
+      if (!stopped && backend.script->trace.ends_with("flush;")) {
+        CHECK(report->pause == 10ms);
+        CHECK(*consumer().arm(ready) == 10ms);
+        ++pauses;
+        clock.advance(report->pause);
+        CHECK(*consumer().arm(ready) == 0ms);
+      }
+    }
+    CHECK(pauses == 2);
+  }
+  CHECK(backend.script->trace == trace);
+  CHECK(consumer().health().failures_in_a_row == 0);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a stop token wakes a waiting run") {

@@ -263,6 +263,19 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: nothing is acknowledged before its mar
 }
 
 // guarantee 6
+TEST_CASE_FIXTURE(Fixture, "remote dedup: a window that is away for a moment at a stop costs no mark and no ack") {
+  handler.call = [this](const Note&, const pulse::DeliveryContext&) {
+    consumer().stop();
+    return Verdict::ack();
+  };
+  dedup.flush_errors.assign(4, ErrorCode::unavailable);
+  push({{{1, 0}, "a"}});
+  CHECK(consumer().run());
+  CHECK(backend.script->trace == "subscribe;flush;flush;flush;ack 1;flush;");
+  CHECK(dedup.trace == "claim 1;flush fails;flush fails;flush fails;flush fails;");
+}
+
+// guarantee 6
 TEST_CASE_FIXTURE(Fixture, "remote dedup: what a stop leaves of a batch is given back") {
   handler.call = [this](const Note& note, const pulse::DeliveryContext&) {
     handled += note.text + ";";

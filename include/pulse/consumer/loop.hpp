@@ -93,8 +93,10 @@ class ConsumerOf {
     if (stop_.load(std::memory_order_acquire)) {
       loop_.request_stop(now);
     }
+    Status settled;
     if (!ledger_.empty() && !loop_.stopped()) {  // the last settlement failed: its batch is still current
-      if (Status settled = settle(); !settled && !loop_.stopping()) {
+      settled = settle(loop_.stopping() ? loop_.peek(now).wait : options_.loop.drain_deadline);
+      if (!settled && !loop_.stopping()) {
         return failed(settled.error());
       }
     }
@@ -137,13 +139,8 @@ class ConsumerOf {
       }
       case engine::Step::pause: report.pause = vitals_.rests(now, action.wait); return report;
       case engine::Step::drain: {
-        Status flushed = flush_all(dedup_, *subscription_, clock_, now + vitals_.rests(now, action.wait));
-        loop_.drained();
-        if (!flushed) {
-          return vitals_.ended(metrics_, std::move(flushed).error());
-        }
-        tell<notice::Stopped>(metrics_, [&] { return notice::Stopped{options_.subscribe.group, options_.subscribe.consumer}; });
-        break;
+        const SteadyTime until = now + vitals_.rests(now, action.wait);
+        return last_words_.say(std::move(settled), dedup_, *subscription_, clock_, until, loop_, vitals_, metrics_, options_.subscribe);
       }
       case engine::Step::stopped: break;
     }
@@ -161,7 +158,7 @@ class ConsumerOf {
     }
     ready.clear();  // before the look at stop_: who stops rings after it
     if (stop_.load(std::memory_order_acquire)) {
-      return std::chrono::milliseconds{0};
+      return last_words_.due(clock_.steady());
     }
     const SteadyTime now = clock_.steady();
     const auto armed = arm_until(!ledger_.empty() || holds(held_), loop_.peek(now), *subscription_, options_.loop.batch, ready);
@@ -172,11 +169,7 @@ class ConsumerOf {
   /// Returns within drain_deadline of the end of the step that runs when the stop comes: the handler, as a rule. Errors: as poll.
   template <StopTokenLike Token = StopToken>
   Status run(const Token& token = {}) {
-    const auto rest = [this](std::chrono::milliseconds pause) {
-      if (std::unique_lock lock{mutex_}; !stop_.load(std::memory_order_relaxed)) {
-        clock_.wait_until(wake_, lock, clock_.steady() + pause);
-      }
-    };
+    const auto rest = [this](std::chrono::milliseconds pause) { rest_for(pause, clock_, wake_, mutex_, stop_); };
     return run_until(token, options_.loop.wait, [this](auto wait) { return poll(wait); }, [this] { stop(); }, [this] { raise_stop(); }, rest);
   }
 
@@ -279,7 +272,7 @@ class ConsumerOf {
       }
     }
     processor_.release_rest();
-    Status settled = settle();
+    Status settled = settle(options_.loop.drain_deadline);
     leases_.close();
     if constexpr (metrics::enabled) {
       metrics_.set(family::dedup_size, static_cast<double>(dedup_.size()));
@@ -301,12 +294,12 @@ class ConsumerOf {
     }
     if (!stopping && leases_.settle_due()) {
       progressed(clock_.steady());
-      (void)settle();  // where it fails, the end of the batch says it again
+      (void)settle(options_.loop.drain_deadline);  // where it fails, the end of the batch says it again
     }
     return !stopping;
   }
 
-  Status settle() { return settle_batch(dedup_, *subscription_, ledger_, options_.loop.drain_deadline); }
+  Status settle(std::chrono::milliseconds deadline) { return settle_batch(dedup_, *subscription_, ledger_, deadline); }
 
   Result<PollReport> failed(Error error) {
     metrics_.add(family::backend_errors, 1);
@@ -345,6 +338,7 @@ class ConsumerOf {
   std::condition_variable wake_;
   Vitals vitals_;
   BackendWatch watch_;
+  LastWords last_words_;
 };
 
 }  // namespace pulse::inline v0_1::detail

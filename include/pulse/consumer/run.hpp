@@ -2,13 +2,17 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <type_traits>
 #include <utility>
 
 #include "pulse/consumer/options.hpp"
+#include "pulse/consumer/vitals.hpp"
 #include "pulse/core/stop.hpp"
 #include "pulse/engine/ledger.hpp"
 #include "pulse/engine/loop.hpp"
@@ -93,16 +97,62 @@ Status settle_batch(Dedup& dedup, Subscription& subscription, engine::Ledger& le
   return settled;
 }
 
-/// Says what a remote window, where it is one, and the backend have not been told yet, in this order, within one deadline.
+/// Says what a remote window, where it is one and `window`, and the backend have not been told yet, in this order, within one deadline.
 template <class Dedup, class Subscription, class Clk>
-Status flush_all(Dedup& dedup, Subscription& subscription, const Clk& clock, SteadyTime deadline) {
+Status flush_all(Dedup& dedup, Subscription& subscription, const Clk& clock, SteadyTime deadline, bool window) {
   const auto left = [&] { return std::max(std::chrono::ceil<std::chrono::milliseconds>(deadline - clock.steady()), std::chrono::milliseconds{0}); };
   Status told;
   if constexpr (RemoteDedup<Dedup>) {
-    told = dedup.flush(left());
+    told = window ? dedup.flush(left()) : Status{};  // else it has just failed, or waits for what the backend has not taken
   }
   Status flushed = subscription.flush(left());
   return told ? std::move(flushed) : std::move(told);
+}
+
+/// What a consumer that stops still owes: said until it is taken, fails for good, or the deadline has come. One thread.
+class LastWords {
+ public:
+  static constexpr std::chrono::milliseconds pause{10};
+
+  /// One attempt. `settled`: what became of the last batch's settlement; where it failed, what was settled before is flushed all the same.
+  template <class Dedup, class Subscription, class Clk, class Metrics>
+  Result<PollReport> say(Status settled, Dedup& dedup, Subscription& subscription, const Clk& clock, SteadyTime deadline, engine::Loop& loop, Vitals& vitals,
+                         Metrics& metrics, const SubscribeOptions& who) {
+    Status flushed = flush_all(dedup, subscription, clock, deadline, settled.has_value());
+    const Status said = settled ? std::move(flushed) : std::move(settled);
+    if (const SteadyTime now = clock.steady(); !said && engine::Loop::passes(said.error().code) && now + pause < deadline) {
+      if (!std::exchange(failed_, true)) {  // what is tried so often is told once
+        metrics.add(family::backend_errors, 1);
+        vitals.failed(metrics, said.error());
+      }
+      again_ = now + pause;
+      return PollReport{.pause = pause};
+    }
+    loop.drained();
+    if (!said) {
+      return vitals.ended(metrics, said.error());
+    }
+    if (failed_) {
+      vitals.clear(metrics);
+    }
+    tell<notice::Stopped>(metrics, [&] { return notice::Stopped{who.group, who.consumer}; });
+    return PollReport{.stopped = true};
+  }
+  /// Within what time the next attempt is due.
+  [[nodiscard]] std::chrono::milliseconds due(SteadyTime now) const noexcept {
+    return std::max(std::chrono::ceil<std::chrono::milliseconds>(again_ - now), std::chrono::milliseconds{0});
+  }
+
+ private:
+  SteadyTime again_{};
+  bool failed_ = false;
+};
+
+/// Waits until notified, or for that long; a consumer that stops has no more time than its last words take.
+template <class Clk>
+void rest_for(std::chrono::milliseconds pause, const Clk& clock, std::condition_variable& wake, std::mutex& mutex, const std::atomic<bool>& stop) {
+  std::unique_lock lock{mutex};
+  clock.wait_until(wake, lock, clock.steady() + (stop.load(std::memory_order_relaxed) ? std::min(pause, LastWords::pause) : pause));
 }
 
 }  // namespace pulse::inline v0_1::detail

@@ -46,7 +46,7 @@ enum class Step : std::uint8_t {
   claim,      ///< take over abandoned entries
   subscribe,  ///< make the group anew, then go on
   pause,      ///< do nothing for `wait`
-  drain,      ///< flush what was settled within `wait`, then report `drained`
+  drain,      ///< settle and flush within `wait`, as often as it takes, then report `drained`
   stopped,    ///< nothing any more
 };
 
@@ -119,7 +119,7 @@ class Loop {
   bool failed(ErrorCode code, SteadyTime now) noexcept {
     if (code == ErrorCode::no_group && options_.group_lost != GroupLost::fail) {
       resubscribe_ = true;
-    } else if (code != ErrorCode::unavailable && code != ErrorCode::protocol && code != ErrorCode::capacity) {
+    } else if (!passes(code)) {
       state_ = State::stopped;
       return false;
     }
@@ -128,6 +128,11 @@ class Loop {
     const auto ceiling = ExponentialBackoff::bounded(options_.error_base, options_.error_cap, failures_);
     paused_until_ = now + std::chrono::milliseconds{1 + random_.up_to(static_cast<std::uint64_t>(ceiling))};
     return true;
+  }
+
+  /// Whether an error of that code may be gone at the next attempt.
+  [[nodiscard]] static constexpr bool passes(ErrorCode code) noexcept {
+    return code == ErrorCode::unavailable || code == ErrorCode::protocol || code == ErrorCode::capacity;
   }
 
   void request_stop(SteadyTime now) noexcept {
