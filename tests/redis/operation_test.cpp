@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <pulse/backend/in_memory.hpp>
+
 #include "../support/redrive_cases.hpp"
 #include "redis_world.hpp"
 
@@ -258,6 +260,74 @@ TEST_CASE("redis: entries that were trimmed before the group read them are seen 
   CHECK(one->state(0)->trimmed_unread == 0);
   CHECK(one->state(0)->lag == 0);
   CHECK(one->state(0)->pending == 10 + length);
+}
+
+namespace {
+
+/// What a member sees of its stream, "length lag trimmed_unread ": when most was trimmed unread, when it has caught up, and each time after one more.
+template <class Backend>
+std::string after_a_loss(Backend& backend) {
+  auto one = backend.subscribe(member("one"));
+  REQUIRE(one);
+  std::string out;
+  const auto look = [&] {
+    const auto state = one->state(0);
+    REQUIRE(state);
+    out += std::to_string(state->length) + ' ' + (state->lag_known ? std::to_string(state->lag) : "?") + ' ' + std::to_string(state->trimmed_unread) + ", ";
+  };
+  const auto publish = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      REQUIRE(backend.publish("s", "x"));
+    }
+  };
+  const auto read = [&](std::size_t count) {
+    const auto batch = one->receive(count, 0ms);
+    REQUIRE(batch);
+    CHECK(one->settle(acks(batch->deliveries.size())));
+  };
+  publish(1);
+  read(1);
+  publish(300);
+  (void)backend.trim("s", 100);
+  look();
+  read(60);
+  look();  // behind what is lost, and not caught up yet
+  read(100);
+  look();
+  for (int i = 0; i < 3; ++i) {
+    publish(2);
+    look();
+    read(1);
+    look();
+    read(1);
+    look();
+  }
+  publish(10);
+  (void)backend.trim("s", 4);
+  look();
+  read(10);
+  look();
+  publish(5);
+  (void)backend.trim("s", 0);
+  look();
+  publish(1);
+  look();
+  read(10);
+  look();
+  return out;
+}
+
+}  // namespace
+
+// field bug 22
+TEST_CASE("redis: a loss is seen until the group has caught up, and not again at every entry after that (field fact: entries-read stays behind)") {
+  RedisServer server;
+  Backend backend{url_of(server.url())};
+  const std::string first = "100 100 200, 100 ";
+  const std::string rest = " 0, 100 0 0, 102 2 0, 102 1 0, 102 0 0, 104 2 0, 104 1 0, 104 0 0, 106 2 0, 106 1 0, 106 0 0, 4 4 6, 4 0 0, 0 0 5, 1 1 5, 1 0 0, ";
+  CHECK(after_a_loss(backend) == first + '?' + rest);
+  pulse::InMemoryBackend<std::string, ManualClock> memory;
+  CHECK(after_a_loss(memory) == first + "40" + rest);
 }
 
 TEST_CASE("redis: many entries in one round trip, in their order") {

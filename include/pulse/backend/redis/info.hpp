@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "pulse/core/delivery.hpp"
@@ -61,8 +62,30 @@ inline bool read_stream(ReplyReader& reader, StreamMark& ever) {
   });
 }
 
-/// XINFO GROUPS. `there`: the group was found.
-inline bool read_group(ReplyReader& reader, std::string_view group, const StreamMark& ever, GroupState& state, bool& there) {
+/// What can still be delivered to a group and what it has lost. The server counts on one by one past what was trimmed unread, so that every loss stays
+/// in its figures: `behind` is how many it was behind when the group was seen caught up last. Until then the lag is
+/// not known where it is greater than what is there, and else may be too high by what was lost.
+inline void correct(GroupState& state, const StreamMark& ever, EntryId last, std::optional<std::uint64_t> read, std::uint64_t& behind) {
+  if (!read || (state.lag_known && state.lag < behind)) {  // counted anew, or another group of that name
+    behind = 0;
+  }
+  const std::uint64_t gone = ever.added - std::min(ever.added, ever.length);
+  if (last == ever.last) {
+    behind = read && *read < ever.added ? ever.added - *read : 0;
+    state.lag = 0;
+    state.lag_known = true;
+  } else if (ever.length > 0 && last >= ever.first) {  // what it read last is there still: nothing is gone behind that
+    state.lag -= state.lag_known ? behind : 0;
+    state.lag_known = state.lag_known && (gone == 0 || state.lag <= ever.length);
+  } else {
+    state.lag = ever.length;
+    state.lag_known = true;
+    state.trimmed_unread = read && gone > *read + behind ? gone - *read - behind : 0;
+  }
+}
+
+/// XINFO GROUPS. `behind`: kept from one look to the next. `there`: the group was found.
+inline bool read_group(ReplyReader& reader, std::string_view group, const StreamMark& ever, GroupState& state, std::uint64_t& behind, bool& there) {
   std::uint32_t groups = 0;
   if (!reader.array(groups)) {
     return false;
@@ -92,13 +115,7 @@ inline bool read_group(ReplyReader& reader, std::string_view group, const Stream
       return false;
     }
     if (name == group) {
-      if (last == ever.last) {  // the server's own count is off for good once entries were trimmed unread
-        found.lag = 0;
-        found.lag_known = true;
-      } else if (const std::uint64_t gone = ever.added - std::min(ever.added, ever.length); read_known && gone > entries_read) {
-        found.trimmed_unread = gone - entries_read;
-        found.lag = std::min(found.lag, ever.length);  // the server still counts those that are gone
-      }
+      correct(found, ever, last, read_known ? std::optional{entries_read} : std::nullopt, behind);
       found.acked_up_to = last;
       state = found;
       there = true;

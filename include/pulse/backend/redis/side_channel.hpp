@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -75,7 +76,7 @@ class RedisSideChannel {
             case 0: return read_count(reply, state.length);
             case 1: return read_count(reply, state.dead_letters);
             case 2: return read_stream(reply, state.mark);
-            case 3: return read_group(reply, group, state.mark, state, found);
+            case 3: return read_group(reply, group, state.mark, state, behind_[stream.key], found);
             default: return read_oldest_pending(reply, state);
           }
         });
@@ -90,6 +91,7 @@ class RedisSideChannel {
 
  private:
   std::unique_ptr<RedisCommands<Client>> commands_;
+  std::map<std::string, std::uint64_t> behind_;  ///< of each stream, see correct(); while `commands_` reads a reply
 };
 
 }  // namespace pulse::inline v0_1::detail
