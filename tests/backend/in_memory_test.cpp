@@ -395,6 +395,23 @@ TEST_CASE("in memory: a list is freed where the position moves on past what was 
   CHECK(between == "3 4 5 ");
 }
 
+TEST_CASE("in memory: dead letters that are brought back are kept beyond max_length until the next publish: theirs is the only copy") {
+  Bytes bus{{.max_length = 3}};
+  auto one = *bus.subscribe(options("one"));
+  std::vector<pulse::DeadLetterItem> letter{{0, "because"}};
+  for (int i = 0; i < 10; ++i) {
+    REQUIRE(bus.publish("s", std::to_string(i)));
+    REQUIRE(one.receive(1, 0ms)->deliveries.size() == 1);
+    REQUIRE(one.settle({{}, {}, letter}));
+  }
+  CHECK(*bus.redrive_all("s") == 10);
+  CHECK(bus.dead_letters("s", {}, 10)->empty());
+  CHECK(one.receive(100, 0ms)->deliveries.size() == 10);
+  CHECK(one.state(0)->trimmed_unread == 0);
+  REQUIRE(bus.publish("s", "next"));
+  CHECK(bus.length("s") == 3);
+}
+
 // guarantee 9
 TEST_CASE("max_length drops the oldest") {
   pulse::ManualClock clock;

@@ -28,7 +28,7 @@ struct InMemoryOptions {
   /// Frees entries once every group has acknowledged them. A group that is created later does not see them: that is what it may lose.
   bool trim_acked = false;
   /// The most entries a stream keeps; 0: no bound, as on Redis. The oldest go, delivered or not: what was not read yet is lost, and
-  /// what was pending is reported as vanished.
+  /// what was pending is reported as vanished. Dead letters that are brought back are kept beyond it, until the next publish.
   std::size_t max_length = 0;
   /// The most retries one subscription waits with; beyond, an entry stays pending and is claimed when it has idled.
   std::size_t max_retries = 65536;

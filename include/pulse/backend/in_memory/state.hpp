@@ -65,7 +65,7 @@ struct InMemoryState {
   EntryId append(Stream<Payload>& to, Payload&& payload, bool redriven) {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(coarse_wall(clock).time_since_epoch()).count();
     const EntryId id = to.append(static_cast<std::uint64_t>(ms), std::move(payload), redriven);
-    if (options.max_length > 0) {
+    if (options.max_length > 0 && !redriven) {  // brought back at once, letters would push each other out; the next publish trims
       to.trim(options.max_length);
     }
     if (!bells.empty()) [[unlikely]] {
