@@ -97,13 +97,24 @@ TEST_CASE("idempotency key: the producer's id, the entry's where it gave none or
   CHECK(key("1700000000000-7") != key("1700000000000-8"));
 }
 
-TEST_CASE("event id: within a stream it stays one to one, and its own inverse") {
+TEST_CASE("event id: within a stream it stays one to one, and looks like no entry's") {
   const EventId salt = EventId::from_text("mdp:mdp.telemetry.feedback");
   const EventId id = EventId::from_entry({1, 2});
   CHECK(id.within(salt) != id);
   CHECK(id.within(salt) != EventId::from_entry({1, 3}).within(salt));
-  CHECK(id.within(salt).within(salt) == id);
   CHECK(id.within({}) == id);
+  CHECK(id.is_entry());
+  CHECK(!id.within(salt).is_entry());
+  CHECK(!EventId::from_text("123e4567-e89b-42d3-a456-426614174000").is_entry());
+  CHECK(!EventId::from_text("order-42").is_entry());
+  // What the XOR alone would make an entry's of: 16 bits of these are the salt's.
+  const EventId uuid{salt.high ^ 77, (std::uint64_t{2} << 62) | 5};
+  const EventId hash{salt.high ^ 77, (std::uint64_t{3} << 62) | 5};
+  CHECK(!uuid.within(salt).is_entry());
+  CHECK(!hash.within(salt).is_entry());
+  CHECK(uuid.within(salt) != hash.within(salt));
+  CHECK(uuid.within(salt) != EventId{77, 5}.within(salt));
+  CHECK(uuid.within(salt) == uuid.within(salt));
 }
 
 TEST_CASE("entry id: the canonical form only, and in the order of streams") {

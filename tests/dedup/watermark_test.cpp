@@ -188,7 +188,7 @@ TEST_CASE("a full Watermark forgets what was released, then the lowest range; ne
   for (const std::uint64_t n : {1U, 3U, 4U, 5U, 6U}) {
     window.commit(id(n));
   }
-  CHECK(window.ranges() == 2);
+  CHECK(window.ranges() == 3);                 // the refused one has one of its own
   CHECK(window.claim(id(2)) == Claim::fresh);  // nothing grew over it
   window.release(id(2));
   for (std::uint64_t n = 7; n < 20; ++n) {  // every other one stays in flight
@@ -202,6 +202,79 @@ TEST_CASE("a full Watermark forgets what was released, then the lowest range; ne
   CHECK(window.claim(id(12)) == Claim::leased);
   CHECK(window.claim(id(13)) == Claim::done);
   CHECK(window.claim(id(3)) == Claim::fresh);  // of the lowest range, which was forgotten
+}
+
+TEST_CASE("an entry that was refused while all ranges were leased is not grown over") {
+  for (const bool behind : {true, false}) {
+    CAPTURE(behind);
+    Watermark window{EntryId::min(), {.ranges = 2, .others = 1}};
+    const EventId refused = behind ? id(3) : id(2);
+    const EventId other = behind ? id(2) : id(3);
+    REQUIRE(window.claim(id(1)) == Claim::fresh);
+    REQUIRE(window.claim(other) == Claim::fresh);
+    REQUIRE(window.claim(refused) == Claim::unavailable);
+    window.commit(id(1));
+    window.commit(other);
+    handle(window, id(4));
+    CHECK(window.claim(id(4)) == Claim::done);
+    handle(window, refused);
+  }
+}
+
+TEST_CASE("several entries that were refused are not grown over when one of them has come again") {
+  Watermark window{EntryId::min(), {.ranges = 2, .others = 1}};
+  REQUIRE(window.claim(id(1)) == Claim::fresh);
+  REQUIRE(window.claim(id(2)) == Claim::fresh);
+  REQUIRE(window.claim(id(3)) == Claim::unavailable);
+  REQUIRE(window.claim(id(4)) == Claim::unavailable);
+  window.commit(id(1));
+  window.commit(id(2));
+  handle(window, id(3));
+  handle(window, id(5));
+  handle(window, id(4));
+}
+
+TEST_CASE("an entry that a caller was told of without a claim is not grown over either, and puts out nothing") {
+  Watermark window{EntryId::min(), {.ranges = 4, .others = 1}};
+  handle(window, id(1));
+  CHECK(window.known(id(2)) == Claim::unavailable);
+  REQUIRE(window.claim(id(3)) == Claim::fresh);
+  CHECK(window.known(id(3)) == Claim::leased);
+  window.commit(id(3));
+  CHECK(window.known(id(3)) == Claim::done);
+  CHECK(window.ranges() == 3);
+  CHECK(window.known(id(4)) == Claim::unavailable);
+  for (std::uint64_t n = 5; n < 10; ++n) {  // more than there are ranges
+    CHECK(window.known(id(n)) == Claim::unavailable);
+  }
+  CHECK(window.size() == 2);
+  CHECK(window.known(id(1)) == Claim::done);
+  CHECK(window.known(id(3)) == Claim::done);
+  handle(window, id(10));
+  for (const std::uint64_t n : {2U, 9U, 7U}) {
+    handle(window, id(n));
+  }
+}
+
+TEST_CASE("what was told in order and claimed later is one range") {
+  Watermark window{EntryId::min()};
+  handle(window, id(1));
+  for (std::uint64_t n = 2; n < 1000; ++n) {
+    CHECK(window.known(id(n)) == Claim::unavailable);
+  }
+  for (std::uint64_t n = 2; n < 1000; ++n) {
+    handle(window, id(n));
+  }
+  CHECK(window.ranges() == 1);
+}
+
+TEST_CASE("a UUID of one of several streams goes to the window beside it, also where 16 of its bits are the salt's") {
+  const EventId salt = pulse::detail::hash_event_id("mdp:events");
+  Watermark window{EntryId::min(), {.ranges = 4, .others = 4}};
+  handle(window, EventId{salt.high ^ 3000, std::uint64_t{2} << 62}.within(salt));
+  handle(window, EventId{salt.high ^ 5000, std::uint64_t{2} << 62}.within(salt));
+  handle(window, EventId{salt.high ^ 4000, std::uint64_t{2} << 62}.within(salt));
+  CHECK(window.ranges() == 0);
 }
 
 TEST_CASE("a released entry that was the last one and was forgotten is not grown over either") {

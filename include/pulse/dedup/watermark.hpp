@@ -39,7 +39,7 @@ struct WatermarkOptions {
 ///
 /// An id stays `done` while 2 * (leased + released) + 1 and the entries of the earlier life fit `ranges`. Where they do not, first what was
 /// released is forgotten, which loses nothing; then the lowest range, whose ids are fresh again. While all ranges are leased, a claim of
-/// another id is `unavailable`.
+/// another id is `unavailable`; it takes a range of its own when it comes again.
 ///
 /// Memory: options. Complexity: logarithmic in the ranges, constant at the end of the stream; moves what is behind. Allocates nothing after
 /// construction. Thread safety: one thread. Contract page: docs/reference/dedup/watermark.md
@@ -59,7 +59,7 @@ class Watermark {
   }
 
   Claim claim(EventId id) noexcept {
-    if (!is_entry(id)) {
+    if (!id.is_entry()) {
       return others_.claim(id);
     }
     const EntryId entry{id.high, id.low};
@@ -77,17 +77,13 @@ class Watermark {
       return Claim::fresh;
     }
     if (ranges_.size() == max_) {
-      if (!make_room()) {
+      if (!forget_lowest(State::released) && !forget_lowest(State::done)) {
+        note_gap(at, entry);
         return Claim::unavailable;
       }
       at = find(entry);
     }
-    const bool in_order = at == ranges_.size();
-    if (!in_order) {
-      ranges_[at].follows = false;  // there was something before it that had not been delivered
-    }
-    ranges_.insert(ranges_.begin() + static_cast<std::ptrdiff_t>(at), Range{entry, entry, 1, State::leased, in_order && !gap_at_end_});
-    gap_at_end_ = gap_at_end_ && !in_order;
+    insert(at, entry, State::leased);
     ++size_;
     return Claim::fresh;
   }
@@ -98,21 +94,28 @@ class Watermark {
     }
   }
 
-  /// As a claim, but an id that is absent takes no place: it is `unavailable`.
-  [[nodiscard]] Claim known(EventId id) const noexcept {
-    if (!is_entry(id)) {
+  /// As a claim, but an id that is absent is `unavailable`, and takes no place of one that is done.
+  [[nodiscard]] Claim known(EventId id) noexcept {
+    if (!id.is_entry()) {
       return others_.known(id);
     }
     const EntryId entry{id.high, id.low};
-    const std::size_t at = find(entry);
-    if (at == ranges_.size() || entry < ranges_[at].first || ranges_[at].state == State::released) {
-      return Claim::unavailable;
+    std::size_t at = find(entry);
+    if (at < ranges_.size() && ranges_[at].first <= entry) {
+      const State state = ranges_[at].state;
+      return state == State::done ? Claim::done : state == State::leased ? Claim::leased : Claim::unavailable;
     }
-    return ranges_[at].state == State::leased ? Claim::leased : Claim::done;
+    if (ranges_.size() < max_ || forget_lowest(State::released)) {  // as if it had been leased and released: no range grows over it
+      at = find(entry);
+      insert(at, entry, State::released);
+    } else {
+      note_gap(at, entry);
+    }
+    return Claim::unavailable;
   }
 
   void commit(EventId id) noexcept {
-    if (!is_entry(id)) {
+    if (!id.is_entry()) {
       return others_.commit(id);
     }
     if (const std::size_t at = find_leased(id); at < ranges_.size()) {
@@ -122,7 +125,7 @@ class Watermark {
     }
   }
   void release(EventId id) noexcept {
-    if (!is_entry(id)) {
+    if (!id.is_entry()) {
       return others_.release(id);
     }
     if (const std::size_t at = find_leased(id); at < ranges_.size()) {
@@ -148,9 +151,6 @@ class Watermark {
     bool follows;  ///< the stream has nothing between the range before it and this one
   };
 
-  /// What a stream's entry has for an id: see EventId. Milliseconds of 2^48 end in the year 10889.
-  [[nodiscard]] static bool is_entry(EventId id) noexcept { return id.low >> 63 == 0 && id.high >> 48 == 0; }
-
   /// The first range that ends at `entry` or after.
   [[nodiscard]] std::size_t find(EntryId entry) const noexcept {
     if (ranges_.empty() || ranges_.back().last < entry) {
@@ -164,6 +164,23 @@ class Watermark {
     const EntryId entry{id.high, id.low};
     const std::size_t at = find(entry);
     return at < ranges_.size() && ranges_[at].first <= entry && ranges_[at].state == State::leased ? at : ranges_.size();
+  }
+
+  void insert(std::size_t at, EntryId entry, State state) noexcept {
+    const bool in_order = at == ranges_.size();
+    if (!in_order) {
+      ranges_[at].follows = false;  // there was something before it that had not been delivered
+    }
+    const bool follows = in_order && !ranges_.empty() && gap_until_ <= ranges_.back().last;
+    ranges_.insert(ranges_.begin() + static_cast<std::ptrdiff_t>(at), Range{entry, entry, 1, state, follows});
+  }
+  /// Something in front of the range at `at`, or behind the last one up to `last`, was delivered and is in no range: none may grow over it.
+  void note_gap(std::size_t at, EntryId last) noexcept {
+    if (at < ranges_.size()) {
+      ranges_[at].follows = false;
+    } else {
+      gap_until_ = std::max(gap_until_, last);
+    }
   }
 
   /// Makes one of a range and the one before it, where both are done and no entry can lie between.
@@ -180,22 +197,15 @@ class Watermark {
     }
   }
 
-  /// Forgets the lowest range that was released, else the lowest that is done. What is forgotten is fresh when it comes again: no range grows over it.
-  bool make_room() noexcept {
-    const auto lowest = [this](State state) { return std::find_if(ranges_.begin(), ranges_.end(), [=](const Range& range) { return range.state == state; }); };
-    auto at = lowest(State::released);
-    if (at == ranges_.end()) {
-      at = lowest(State::done);
-    }
+  /// What is forgotten is fresh when it comes again: no range grows over it.
+  bool forget_lowest(State state) noexcept {
+    const auto at = std::find_if(ranges_.begin(), ranges_.end(), [=](const Range& range) { return range.state == state; });
     if (at == ranges_.end()) {
       return false;
     }
-    size_ -= at->state == State::done ? at->count : 0;
-    if (const auto next = ranges_.erase(at); next != ranges_.end()) {
-      next->follows = false;
-    } else {
-      gap_at_end_ = true;
-    }
+    size_ -= state == State::done ? at->count : 0;
+    const EntryId last = at->last;
+    note_gap(static_cast<std::size_t>(ranges_.erase(at) - ranges_.begin()), last);
     return true;
   }
 
@@ -204,7 +214,7 @@ class Watermark {
   std::size_t max_;
   std::vector<Range> ranges_;  ///< ascending
   std::uint64_t size_ = 0;
-  bool gap_at_end_ = false;  ///< the last range was forgotten
+  EntryId gap_until_{};  ///< the last entry behind all ranges that was refused or forgotten, where it is behind them still
 };
 
 }  // namespace pulse::inline v0_1
