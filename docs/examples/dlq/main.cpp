@@ -3,6 +3,7 @@
 // Dead letters on a command line: look at them, bring them back, remove them. How-to: docs/how-to/operate-the-dlq.md
 #include <atomic>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -61,13 +62,22 @@ int list(Bus& bus, const std::string& stream, const dlq::Options& options) {
 
 int show(Bus& bus, const std::string& stream, const dlq::Options& options) {
   bool found = false;
+  std::uint64_t left_out = 0;
   const pulse::Status walked = pulse::each_dead_letter(bus, stream, options.range, [&](const pulse::DeadLetter& letter) {
     found = true;
+    if (options.raw && letter.left_out > 0) {
+      left_out = letter.left_out;
+      return false;
+    }
     std::cout << (options.raw ? letter.data : options.json ? dlq::json(letter) : dlq::page(letter));
     return false;
   });
   if (!walked) {
     return fail(walked.error());
+  }
+  if (left_out > 0) {
+    return fail({pulse::ErrorCode::capacity, "the data of " + to_string(options.range.first) + " is not here: " + std::to_string(left_out) +
+                                                 " bytes, more than this client reads. redrive and purge take it all the same"});
   }
   return found ? 0 : fail({pulse::ErrorCode::not_found, "there is no " + to_string(options.range.first) + " in \"" + pulse::dlq_key(stream) + '"'});
 }

@@ -115,17 +115,22 @@ inline std::string time_text(const pulse::DeadLetter& letter) {
 
 inline std::string original_text(const pulse::DeadLetter& letter) { return letter.original_id == pulse::EntryId{} ? "-" : to_string(letter.original_id); }
 
+/// " (N bytes are left out: ...)", of a letter that is larger than what this client reads.
+inline std::string left_out_text(const pulse::DeadLetter& letter) {
+  return letter.left_out == 0 ? "" : " (" + std::to_string(letter.left_out) + " bytes are left out: more than this client reads)";
+}
+
 /// Of `list`: one line.
 inline std::string line(const pulse::DeadLetter& letter) {
   return to_string(letter.id) + "  failed " + time_text(letter) + "  entry " + original_text(letter) + "  deliveries " + std::to_string(letter.deliveries) +
-         "  " + printable(letter.group) + '/' + printable(letter.consumer) + "  " + printable(letter.reason) + '\n';
+         "  " + printable(letter.group) + '/' + printable(letter.consumer) + "  " + printable(letter.reason) + left_out_text(letter) + '\n';
 }
 
 /// Of `show`.
 inline std::string page(const pulse::DeadLetter& letter) {
   return "id          " + to_string(letter.id) + "\nentry       " + original_text(letter) + "\nreason      " + printable(letter.reason) + "\nfailed at   " +
          time_text(letter) + "\ngroup       " + printable(letter.group) + "\nconsumer    " + printable(letter.consumer) + "\ndeliveries  " +
-         std::to_string(letter.deliveries) + "\ndata        " + printable(letter.data) + '\n';
+         std::to_string(letter.deliveries) + "\ndata        " + printable(letter.data) + left_out_text(letter) + '\n';
 }
 
 inline std::string json(const pulse::DeadLetter& letter) {
@@ -139,6 +144,9 @@ inline std::string json(const pulse::DeadLetter& letter) {
          ", \"deliveries\": " + std::to_string(letter.deliveries) + ", \"failed_at\": " + time + ", \"data\": " + json(letter.data);
   if (!is_utf8(letter.data)) {
     out += ", \"data_base64\": \"" + base64(letter.data) + '"';
+  }
+  if (letter.left_out > 0) {
+    out += ", \"left_out\": " + std::to_string(letter.left_out);
   }
   return out + "}\n";
 }

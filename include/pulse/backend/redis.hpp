@@ -110,21 +110,24 @@ class RedisBackend {
   Result<RedisServerFacts> server() { return commands_->facts(); }
   [[nodiscard]] const RedisUrl& url() const noexcept { return url_; }
 
-  /// Dead letters of `stream` with ids after `after`, oldest first, at most `max`; fewer where the client cannot read so many in one reply.
-  /// Errors: capacity, where the first of them alone is larger than that.
+  /// Dead letters of `stream` with ids after `after`, oldest first, at most `max`; fewer where the client cannot read so many in one reply. Of one that
+  /// alone is larger than that, `data` is left out: see DeadLetter::left_out.
   Result<std::vector<DeadLetter>> dead_letters(std::string_view stream, EntryId after, std::size_t max) {
     std::vector<DeadLetter> letters;
     if (max == 0 || after == EntryId::max()) {
       return letters;
     }
     const std::string dlq = dlq_key(stream);
-    Status asked;
-    do {
-      letters.clear();
+    const auto read = [&](ReplyReader& reply) { return detail::read_dead_letters(reply, letters); };
+    Status asked = commands_->ask("XRANGE", [&](auto& c) { c.begin("XRANGE")(dlq)(after.next())("+")("COUNT")(max); }, read);
+    if (!asked && asked.error().code == ErrorCode::capacity) {
       asked = commands_->ask(
-          "XRANGE", [&](auto& c) { c.begin("XRANGE")(dlq)(after.next())("+")("COUNT")(max); },
-          [&](ReplyReader& reply) { return detail::read_dead_letters(reply, letters); });
-    } while (!asked && asked.error().code == ErrorCode::capacity && (max /= 2) > 0);
+          "reading dead letters",
+          [&](auto& c) {
+            c.begin_script(static_cast<std::size_t>(Script::letters), 1)(dlq)(after.next())(std::min<std::size_t>(max, 1000))(std::uint64_t{c.largest_reply()});
+          },
+          read);
+    }
     return asked ? Result<std::vector<DeadLetter>>{std::move(letters)} : Result<std::vector<DeadLetter>>{std::move(asked).error()};
   }
 

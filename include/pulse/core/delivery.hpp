@@ -134,6 +134,8 @@ struct DeadLetter {
   std::string consumer;
   std::uint64_t deliveries = 0;
   double failed_at = 0;  ///< seconds since the Unix epoch
+  /// Bytes of it that are not here, `data` among them, because the client can read no reply that holds all of it. It can be brought back and purged.
+  std::uint64_t left_out = 0;
 };
 
 /// The state of one stream in one group.

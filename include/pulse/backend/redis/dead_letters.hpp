@@ -16,7 +16,7 @@
 
 namespace pulse::inline v0_1::detail {
 
-/// A reply of entries of a DLQ. What others wrote there may lack fields: those stay empty.
+/// A reply of entries of a DLQ, or rows of the script that leaves out what is too large. What others wrote there may lack fields: those stay empty.
 inline bool read_dead_letters(ReplyReader& reader, std::vector<DeadLetter>& out) {
   std::uint32_t letters = 0;
   if (!reader.array(letters)) {
@@ -28,7 +28,8 @@ inline bool read_dead_letters(ReplyReader& reader, std::vector<DeadLetter>& out)
     std::uint32_t words = 0;
     std::string_view name;
     std::string_view value;
-    if (!reader.array(parts) || parts != 2 || !reader.text(value) || !parse_entry_id(value, letter.id) || !reader.array(words) || words % 2 != 0) {
+    if (!reader.array(parts) || (parts != 2 && parts != 3) || !reader.text(value) || !parse_entry_id(value, letter.id) || !reader.array(words) ||
+        words % 2 != 0) {
       return false;
     }
     for (; words > 0; words -= 2) {
@@ -50,6 +51,12 @@ inline bool read_dead_letters(ReplyReader& reader, std::vector<DeadLetter>& out)
       } else if (name == "failed_at") {
         letter.failed_at = std::strtod(std::string(value).c_str(), nullptr);
       }
+    }
+    if (std::int64_t left_out = 0; parts == 3) {
+      if (!reader.integer(left_out) || left_out < 0) {
+        return false;
+      }
+      letter.left_out = static_cast<std::uint64_t>(left_out);
     }
     out.push_back(std::move(letter));
   }

@@ -10,9 +10,9 @@
 namespace pulse::inline v0_1::detail {
 
 /// The place of each in `redis_scripts`.
-enum class RedisScript : std::size_t { dead_letter, fenced_ack, extend, retake, recover, claim, trim, redrive, remove_consumer };
+enum class RedisScript : std::size_t { dead_letter, fenced_ack, extend, retake, recover, claim, trim, redrive, letters, remove_consumer };
 
-inline constexpr std::array<std::string_view, 9> redis_scripts{
+inline constexpr std::array<std::string_view, 10> redis_scripts{
     // dead_letter: KEYS stream, dlq; ARGV group, consumer, id, then the copy's fields. 1: copied and acked; 0: it was not this consumer's
     // any more. Where the copy fails (memory, wrong type) the script ends before the ack. Where the group is gone there is nothing to ack:
     // copied if the stream has lost the entry, else left to the group that is made anew.
@@ -158,6 +158,37 @@ for _, letter in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT',
   redis.call('XDEL', KEYS[1], letter[1])
 end
 return ids)",
+    // letters: KEYS dlq; ARGV the first id, count, largest reply or 0. Dead letters, as many as one reply holds, one at least: rows of id, fields and the
+    // bytes that were left out. Of one that no reply holds, the fields that say what it is; all of `data` is left out, and of the others what is long.
+    R"(local largest, from, rows = tonumber(ARGV[3]), ARGV[1], {}
+local room = largest - 32
+local function bytes(text) return #text + #tostring(#text) + 5 end
+for n = 1, tonumber(ARGV[2]) do
+  local e = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1)[1]
+  if not e then break end
+  local fields, size, out = e[2], 64 + bytes(e[1]), 0
+  for i = 1, #fields do size = size + bytes(fields[i]) end
+  if size > room then
+    if n > 1 then break end
+    local known = {original_id = 64, reason = 500, group = 256, consumer = 256, deliveries = 20, failed_at = 64}
+    local short = {}
+    for i = 1, #fields, 2 do
+      local name, value = fields[i], string.sub(fields[i + 1], 1, known[fields[i]] or 0)
+      out = out + #fields[i + 1] - #value
+      if known[name] then
+        short[#short + 1] = name
+        short[#short + 1] = value
+        known[name] = nil
+      end
+    end
+    fields = short
+  end
+  rows[n] = {e[1], fields, out}
+  room = room - size
+  if room <= 0 then break end
+  from = '(' .. e[1]
+end
+return rows)",
     // remove_consumer: KEYS stream; ARGV group, consumer. How many entries it has pending: 0, and it is removed; -1: there is none.
     R"(for _, c in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local name, pending
