@@ -102,6 +102,18 @@ TEST_CASE("config: a bad value is named with its variable, the value and what is
   }
   CHECK(has(error_of({{"MD_NAMESPACE", "a\nforged line"}}), "\"a?forged line\""));  // one line, whatever the value
   CHECK(has(error_of({{"MD_NAMESPACE", std::string(1000, 'x')}}), "xxx...\""));
+  const auto shown = [](const std::string& bytes) {
+    const std::string message = error_of({{"MD_NAMESPACE", bytes}});
+    return message.substr(17, message.find("\"; allowed") - 17);
+  };
+  for (const char* whole : {"\xc2\xa0", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    CHECK(shown(whole) == whole);
+  }
+  for (const char* none : {"\x80", "\xc1\xbf", "\xc2", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xe1\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf1\x80\x80",
+                           "\xf5\x80\x80\x80", "\xff"}) {
+    CHECK(shown(none) == std::string(std::string_view(none).size(), '?'));
+  }
+  CHECK(shown("\xc2\x80z\xc2\x9f") == "?z?");
 }
 
 TEST_CASE("config: a share may have as many digits as its writer likes") {

@@ -22,8 +22,29 @@ inline void law(bool holds, const char* what, std::string_view detail = {}) {
   }
 }
 
+/// Whether a text is UTF-8, by what each code point says of its own length.
+inline bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto first = static_cast<unsigned char>(text[i++]);
+    const int more = first < 0x80 ? 0 : first >> 5 == 6 ? 1 : first >> 4 == 14 ? 2 : first >> 3 == 30 ? 3 : -1;
+    std::uint32_t point = more > 0 ? first & (0x3fU >> more) : first;
+    for (int k = 0; k < more; ++k, ++i) {
+      if (i == text.size() || (static_cast<unsigned char>(text[i]) & 0xc0U) != 0x80) {
+        return false;
+      }
+      point = point << 6 | (static_cast<unsigned char>(text[i]) & 0x3fU);
+    }
+    constexpr std::uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+    if (more < 0 || point < least[more] || point > 0x10ffff || point >> 11 == 0x1b) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /// A message for people: one line, printable, of bounded length.
 inline void readable(std::string_view message, std::size_t most) {
+  law(is_utf8(message), "a message is UTF-8", message);
   law(!message.empty() && message.size() <= most, "a message says something, briefly", message);
   for (const char c : message) {
     law(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f, "a message holds no control character", message);
