@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -385,6 +387,23 @@ TEST_CASE("redis: an operator deletes, trims and counts") {
   CHECK(*backend.length("none") == 0);
   (void)cli(server, {"SET", "text", "x"});
   CHECK(backend.length("text").error().code == ErrorCode::denied);
+  CHECK(backend.publish("text", "x").error().code == ErrorCode::denied);
+  CHECK(backend.health().ready);  // a wrong key is nobody's outage either
+  CHECK(backend.trim("s", std::numeric_limits<std::uint64_t>::max()));
+  CHECK(*backend.length("s") == 4);
+  CHECK(backend.dead_letters("s", {}, std::numeric_limits<std::size_t>::max()));
+}
+
+TEST_CASE("redis: of a stream that is gone it is said that there is no group, and the backend stays ready") {
+  RedisServer server;
+  Backend backend{url_of(server.url())};
+  CHECK(backend.consumers("none", "g").error().code == ErrorCode::no_group);
+  CHECK(backend.remove_consumer("none", "g", "one").error().code == ErrorCode::no_group);
+  auto one = backend.subscribe(member("one"));
+  REQUIRE(one->state(0));
+  (void)cli(server, {"DEL", "s"});
+  CHECK(one->state(0).error().code == ErrorCode::no_group);
+  CHECK(backend.health().ready);
 }
 
 namespace {

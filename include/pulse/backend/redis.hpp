@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -118,6 +119,7 @@ class RedisBackend {
       return letters;
     }
     const std::string dlq = dlq_key(stream);
+    max = std::min(max, static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max()));  // the server takes no more for a number
     const auto read = [&](ReplyReader& reply) { return detail::read_dead_letters(reply, letters); };
     Status asked = commands_->ask("XRANGE", [&](auto& c) { c.begin("XRANGE")(dlq)(after.next())("+")("COUNT")(max); }, read);
     if (!asked && asked.error().code == ErrorCode::capacity) {
@@ -200,7 +202,7 @@ class RedisBackend {
   /// Keeps the newest `most` entries of a stream, as XTRIM MAXLEN.
   Status trim(std::string_view stream, std::uint64_t most) {
     return commands_->ask(
-        "XTRIM", [&](auto& c) { c.begin("XTRIM")(stream)("MAXLEN")(most); },
+        "XTRIM", [&](auto& c) { c.begin("XTRIM")(stream)("MAXLEN")(std::min(most, std::uint64_t{std::numeric_limits<std::int64_t>::max()})); },
         [](ReplyReader& reply) {
           std::int64_t removed = 0;
           return reply.integer(removed);

@@ -41,6 +41,9 @@ inline RedisErrorKind redis_error_kind(std::string_view text) noexcept {
     }
   }
   const std::string_view word = first_word(text);
+  if (text.starts_with("ERR no such key")) {  // XINFO, of a stream that is gone
+    return {word, ErrorCode::no_group, false};
+  }
   for (const RedisErrorKind& kind : redis_errors) {
     if (kind.word == word) {
       return kind;

@@ -117,7 +117,7 @@ class RedisCommands {
     std::string_view text;
     if (reader.error(text)) {
       Error error = connection_.refused(what, text);
-      if (error.code != ErrorCode::no_group && error.code != ErrorCode::not_found) {
+      if (error.code == ErrorCode::unavailable) {  // else the server works: what it refuses is this command's matter, and who asked is told
         status_->down(error.message);
       }
       return error;
