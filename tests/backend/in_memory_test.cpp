@@ -623,6 +623,22 @@ TEST_CASE("a later retry is not fired by an earlier one's time, and a restart en
   CHECK(again.claim_stale(30s, 1)->deliveries.size() == 1);
 }
 
+TEST_CASE("in memory: a delay that is no time at all is bounded by nothing and a year") {
+  pulse::ManualClock clock;
+  Bytes bus{{}, clock};
+  auto one = *bus.subscribe(options("one"));
+  REQUIRE(bus.publish("s", "a"));
+  REQUIRE(one.receive(1, 0ms)->deliveries.size() == 1);
+  const std::vector<pulse::RetryItem> never{{0, std::chrono::milliseconds::max()}};
+  REQUIRE(one.settle({{}, never, {}}));
+  CHECK(one.receive(1, 0ms)->deliveries.empty());
+  clock.advance(pulse::RetryItem::longest);
+  REQUIRE(one.receive(1, 0ms)->deliveries.size() == 1);
+  const std::vector<pulse::RetryItem> before{{0, std::chrono::milliseconds::min()}};
+  REQUIRE(one.settle({{}, before, {}}));
+  CHECK(one.receive(1, 0ms)->deliveries.size() == 1);
+}
+
 TEST_CASE("in memory: a retry beyond the bound on those that wait stays pending, and comes with a claim") {
   pulse::ManualClock clock;
   pulse::InMemoryOptions few;

@@ -175,6 +175,16 @@ TEST_CASE("redis: retries wait for their delay, are counted, and are nobody else
   CHECK(text(one.receive(10, 0ms)) == "1:2 3:1 ");
 }
 
+TEST_CASE("redis: a delay that is no time at all is bounded, not at once") {
+  World world;
+  world.publish(0, 1);
+  auto one = world.subscribe(member("one"));
+  CHECK(text(one.receive(10, 0ms)) == "0:1 ");
+  const std::vector<pulse::RetryItem> never{{0, std::chrono::milliseconds::max()}};
+  CHECK(one.settle({{}, never, {}}));
+  CHECK(text(one.receive(10, 0ms)) == "");
+}
+
 TEST_CASE("redis: a retry that another consumer claimed is left to it") {
   World world;
   world.publish(0, 1);

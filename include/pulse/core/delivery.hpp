@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -95,8 +96,15 @@ struct SubscribeOptions {
 /// tried to handle it, or waiting would use up what is meant for failures.
 struct RetryItem {
   std::uint32_t index = 0;
-  std::chrono::milliseconds delay{0};
+  std::chrono::milliseconds delay{0};  ///< 0 to `longest`; see `later`
   bool counts = true;
+
+  static constexpr std::chrono::milliseconds longest = std::chrono::hours{365 * 24};
+  /// The delay within its bounds: any longer one may be no time at all when it is added to a clock's.
+  [[nodiscard]] static constexpr std::chrono::milliseconds bounded(std::chrono::milliseconds delay) noexcept {
+    return std::clamp(delay, std::chrono::milliseconds{0}, longest);
+  }
+  [[nodiscard]] constexpr std::chrono::milliseconds later() const noexcept { return bounded(delay); }
 };
 
 /// Copy entry `index` of the batch to the DLQ with this reason, then acknowledge it.

@@ -39,7 +39,8 @@ class [[nodiscard]] Verdict {
   static Verdict stale() noexcept { return Verdict{Kind::stale}; }
   /// Deliver again by the retry policy's backoff.
   static Verdict retry() noexcept { return Verdict{Kind::retry}; }
-  /// Deliver again no earlier than after `delay`. Counts towards the maximum of deliveries.
+  /// Deliver again no earlier than after `delay`, a year at most: what is longer is one. A negative one leaves it to the retry policy.
+  /// Counts towards the maximum of deliveries.
   static Verdict retry(std::chrono::milliseconds delay) noexcept {
     Verdict verdict{Kind::retry};
     verdict.delay_ = delay;

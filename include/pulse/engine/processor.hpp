@@ -278,7 +278,7 @@ class Processor {
           "failed " + std::to_string(deliveries) + " times, allowed are " + std::to_string(max_deliveries_) + "; the last time: " + std::string(what), about,
           stream, track);
     }
-    const std::chrono::milliseconds later = delay.count() >= 0 ? delay : retry_.delay(deliveries, random_());
+    const std::chrono::milliseconds later = RetryItem::bounded(delay.count() >= 0 ? delay : retry_.delay(deliveries, random_()));
     std::move(hold).retry(later);
     count(stream, track, outcome);
     tell<notice::Retried>(about, later);

@@ -151,9 +151,9 @@ class InMemorySubscription {
       for (const RetryItem& retry : settlement.retries) {
         Member& member = members_[batch_[retry.index].stream_];
         if (detail::PendingRecord* record = owned(member, retry.index); record != nullptr && !record->scheduled) {
-          record->due_ns = nanoseconds(now + retry.delay);
+          record->due_ns = nanoseconds(now + retry.later());
           record->count -= retry.counts ? 0 : 1;  // the next delivery raises it again
-          record->scheduled = member.retries.add(now + retry.delay, batch_[retry.index].position_);
+          record->scheduled = member.retries.add(now + retry.later(), batch_[retry.index].position_);
         }
       }
       for (const DeadLetterItem& item : settlement.dead_letters) {

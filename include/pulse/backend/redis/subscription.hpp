@@ -170,7 +170,7 @@ class RedisSubscription {
         }
         retried_[retry.index] = true;
         const delivery_type& delivery = ready()[begin_ + retry.index];
-        (void)inbox().streams()[delivery.stream()].retries.add(now + retry.delay, {delivery.id(), retry.counts});
+        (void)inbox().streams()[delivery.stream()].retries.add(now + retry.later(), {delivery.id(), retry.counts});
       }
     }
     for (const DeadLetterItem& letter : settlement.dead_letters) {
