@@ -263,6 +263,32 @@ TEST_CASE_FIXTURE(Fixture, "a handler's verdict is carried out") {
   CHECK(metrics.outcome(Outcome::dead_letter) == 1);
 }
 
+// guarantee 5
+TEST_CASE_FIXTURE(Fixture, "a retry that is asked for far beyond the end of time waits a year, and is not at once") {
+  pulse::InMemoryBackend<pulse::Envelope<Note>, pulse::ManualClock> bus{{}, clock};
+  REQUIRE(bus.publish("s", {}));
+  int calls = 0;
+  handler.call = [&](const Note&, const pulse::DeliveryContext&) {
+    return ++calls == 1 ? Verdict::retry(std::chrono::milliseconds::max()) : Verdict::retry(std::chrono::milliseconds::min());
+  };
+  options.subscribe.streams = {"s"};
+  pulse::Consumer<decltype(bus)&, MapDedup&, CountingMetrics&, NoteHandler&, NoteTraits> consumer{bus, dedup, metrics, handler, options, clock};
+  const auto called = [&] {
+    for (int polls = 0; polls < 4; ++polls) {
+      CHECK(consumer.poll());
+    }
+    return calls;
+  };
+  CHECK(called() == 1);
+  clock.advance(365 * 24h - 1ms);
+  CHECK(called() == 1);
+  clock.advance(1ms);
+  CHECK(called() == 2);
+  CHECK(called() == 2);  // the policy's delay
+  clock.advance(1s);
+  CHECK(called() == 3);
+}
+
 TEST_CASE_FIXTURE(Fixture, "field bug 20: the handler sees the delivery: count, ids, stream, envelope") {
   handler.call = [&](const Note&, const pulse::DeliveryContext& context) {
     CHECK(context.delivery_count() == 3);
@@ -574,6 +600,12 @@ TEST_CASE_FIXTURE(Fixture, "wrong options are an error at start that names them"
   CHECK(refused([&] { options.loop.drain_deadline = -1ms; }) == "ConsumerOptions.loop.drain_deadline is -1 ms");
   CHECK(refused([&] { options.handler_deadline = -1ms; }) == "ConsumerOptions.handler_deadline is -1 ms");
   CHECK(refused([&] { options.lease_wait = 0ms; }) == "ConsumerOptions.lease_wait is 0 ms");
+  options = pulse::ConsumerOptions{};
+  const auto never = Consumer{backend, dedup, metrics, handler, options, clock, pulse::ExponentialBackoff{.max_deliveries = 0}}.start();
+  REQUIRE_FALSE(never);
+  CHECK(never.error().code == ErrorCode::config);
+  CHECK(never.error().message.starts_with("Traits::retry.max_deliveries is 0: "));
+  CHECK(Consumer{backend, dedup, metrics, handler, options, clock, pulse::ExponentialBackoff{.max_deliveries = 1}}.start());
 }
 
 TEST_CASE_FIXTURE(Fixture, "field bug 15: a loop whose backend was away reads again, and health answers while a read blocks") {

@@ -103,6 +103,11 @@ void consumer() {
     o.handler_deadline = 1s;
   });
   with("lease_wait = 0ms", [](auto& o) { o.lease_wait = 0ms; });
+  pulse::InMemoryBackend<pulse::Envelope<pulse::FeedbackEvent>> bus;
+  pulse::RateCoordinator rates;
+  pulse::Consumer never{
+      bus, pulse::NoDedup{}, pulse::NoMetrics{}, rates, pulse::ConsumerOptions{}, pulse::SystemClock{}, pulse::ExponentialBackoff{.max_deliveries = 0}};
+  say("`ExponentialBackoff{.max_deliveries = 0}`", never.start());
   with("subscribe.group = \"\"", [](auto& o) { o.subscribe.group.clear(); });
   with("subscribe.streams = {\"a\", \"a\"}", [](auto& o) { o.subscribe.streams = {"a", "a"}; });
   with("subscribe.resume_after = {{1, 0}, {2, 0}}", [](auto& o) { o.subscribe.resume_after = {{1, 0}, {2, 0}}; });

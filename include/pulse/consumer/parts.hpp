@@ -81,8 +81,11 @@ std::vector<engine::StreamFacts> stream_facts(const std::vector<std::string>& ke
   return facts;
 }
 
-template <class Controller>
-Status check_options(const ConsumerOptions& options) {
+template <class Controller, class Retry>
+Status check_options(const ConsumerOptions& options, const Retry& retry) {
+  if (static_cast<std::uint64_t>(retry.max_deliveries) < 1) {
+    return Error{ErrorCode::config, "Traits::retry.max_deliveries is 0: it is at least 1, or every event would be a dead letter before it is handled"};
+  }
   if (Status checked = engine::check(options.loop, options.handler_deadline, options.heartbeat, options.subscribe.prefetch); !checked) {
     return checked;
   }

@@ -34,7 +34,8 @@ struct ExponentialBackoff {
   }
 };
 
-/// A retry policy: `delay(delivery_count, random)` and `max_deliveries`.
+/// A retry policy: `delay(delivery_count, random)`, of which at most RetryItem::longest counts, and `max_deliveries`, at least 1: a consumer refuses 0
+/// at its start.
 template <class R>
 concept RetryPolicy = requires(const R& retry, std::uint64_t n) {
   { retry.delay(n, n) } -> std::convertible_to<std::chrono::milliseconds>;
