@@ -8,6 +8,7 @@
 #include "pulse/dedup/fifo_window.hpp"
 #include "pulse/dedup/lru_window.hpp"
 #include "pulse/dedup/no_dedup.hpp"
+#include "pulse/dedup/seeded_hash.hpp"
 #include "pulse/dedup/seen_set.hpp"
 #include "pulse/dedup/sharded.hpp"
 #include "pulse/dedup/tiered.hpp"
@@ -30,7 +31,7 @@ struct Lossy : FifoWindow {
   }
   Claim claim(EventId id, lease_type& lease) {
     const Claim answer = FifoWindow::claim(id, lease);
-    if (answer == Claim::fresh && (id.low * 0x9e3779b97f4a7c15ULL >> 20) % Every == 0) {
+    if (answer == Claim::fresh && (pulse::detail::SeededHash{1}(id) >> 20) % Every == 0) {
       FifoWindow::release(lease);
       return id.low % 2 == 0 ? Claim::done : Claim::leased;
     }
