@@ -13,6 +13,8 @@
 #include "pulse/control/handlers.hpp"
 #include "pulse/core/readiness.hpp"
 #include "pulse/metrics/no_metrics.hpp"
+#include "pulse/metrics/prometheus.hpp"
+#include "pulse/metrics/prometheus_text.hpp"
 
 using namespace std::chrono_literals;
 using namespace pulse::testing;
@@ -549,6 +551,40 @@ TEST_CASE_FIXTURE(Fixture, "vanished entries are counted") {
   backend.script->vanished = 3;
   drain();
   CHECK(metrics.values.at("pulse_vanished_total") == 3);
+}
+
+TEST_CASE_FIXTURE(Fixture, "of several streams, what is missed counts under the one that it was in, or under other where that is not told") {
+  pulse::PrometheusMetrics prometheus{{.streams = {"a", "b"}, .providers = {}, .sources = {}}};
+  options.subscribe.streams = {"a", "b"};
+  const auto polls = [](auto& consumer) {
+    for (int times = 0; times < 4; ++times) {
+      REQUIRE(consumer.poll());
+    }
+  };
+  const auto says = [&](const std::string& line) { return pulse::prometheus_text(prometheus).find("\n" + line + "\n") != std::string::npos; };
+  SUBCASE("in memory") {
+    pulse::InMemoryBackend<pulse::Envelope<Note>, pulse::ManualClock> bus{{}, clock};
+    pulse::Consumer<decltype(bus)&, MapDedup&, pulse::PrometheusMetrics&, NoteHandler&, NoteTraits> consumer{bus, dedup, prometheus, handler, options, clock};
+    handler.call = [](const Note&, const pulse::DeliveryContext&) { return Verdict::retry(1s); };
+    const auto gone = bus.publish("b", {});
+    REQUIRE(bus.publish("a", {}));
+    polls(consumer);
+    REQUIRE(bus.erase("b", *gone));
+    clock.advance(1s);
+    polls(consumer);
+    CHECK(says("pulse_vanished_total{stream=\"a\"} 0"));
+    CHECK(says("pulse_vanished_total{stream=\"b\"} 1"));
+  }
+  SUBCASE("a backend that does not tell") {
+    pulse::Consumer<ScriptedBackend&, MapDedup&, pulse::PrometheusMetrics&, NoteHandler&, NoteTraits> consumer{backend, dedup,   prometheus,
+                                                                                                               handler, options, clock};
+    backend.script->vanished = 3;
+    backend.script->too_large = 2;
+    polls(consumer);
+    CHECK(says("pulse_vanished_total{stream=\"a\"} 0"));
+    CHECK(says("pulse_vanished_total{stream=\"other\"} 3"));
+    CHECK(says("pulse_consume_total{stream=\"other\",track=\"v1\",outcome=\"dead_letter\"} 2"));
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "entries that the backend dead-lettered because they were too large are counted as dead letters") {

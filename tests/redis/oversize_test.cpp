@@ -56,6 +56,31 @@ std::string read_all(auto& subscription, std::size_t max, std::size_t& too_large
 
 }  // namespace
 
+TEST_CASE("redis oversize: of several streams, the one that had what is gone, or is too large, is told") {
+  World world;
+  auto wanted = member("one");
+  wanted.streams = {"s", "t"};
+  REQUIRE(world.backend.subscribe(wanted));
+  world.publish("t", std::string(30'000, 'x'));
+  world.publish("s", "gone");
+  REQUIRE(world.roomy.subscribe(wanted)->receive(10, 0ms));
+  (void)cli(world.server, {"XTRIM", "s", "MAXLEN", "0"});
+  auto one = world.backend.subscribe(wanted);
+  REQUIRE(one);
+  std::string missed;
+  for (int reads = 0; reads < 10; ++reads) {
+    const auto batch = one->receive(10, 0ms);
+    CHECK((!batch || batch->missed.empty() == (batch->vanished + batch->too_large == 0)));
+    for (std::size_t i = 0; batch && i < batch->missed.size(); ++i) {
+      const auto& of = batch->missed[i];
+      missed += of.vanished + of.too_large == 0 ? "" : std::to_string(i) + ": " + std::to_string(of.vanished) + " and " + std::to_string(of.too_large) + "; ";
+    }
+  }
+  CHECK(missed.find("0: 1 and 0; ") != std::string::npos);
+  CHECK(missed.find("1: 0 and 1; ") != std::string::npos);
+  CHECK(missed.size() == 24);
+}
+
 // guarantee 4
 TEST_CASE("redis oversize: an entry that no reply can hold becomes a dead letter with its data, and what follows it is read") {
   World world;

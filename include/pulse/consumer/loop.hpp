@@ -229,7 +229,7 @@ class ConsumerOf {
 
   Result<PollReport> process(const Batch<delivery>& batch, PollReport report) {
     if (const std::size_t given = batch.deliveries.size(); given > options_.loop.batch) [[unlikely]] {  // what keeps a batch's books has no room for more
-      Result<PollReport> done = process({batch.deliveries.first(options_.loop.batch), batch.vanished, batch.more, batch.too_large}, report);
+      Result<PollReport> done = process({batch.deliveries.first(options_.loop.batch), batch.vanished, batch.more, batch.too_large, batch.missed}, report);
       return done && done->pause.count() == 0 ? failed(over_max(given, options_.loop.batch)) : std::move(done);
     }
     count_missed(batch, streams_, metrics_);

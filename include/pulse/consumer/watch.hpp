@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,15 +39,22 @@ void count_claimed(const Deliveries& taken, const Streams& streams, Metrics& met
   }
 }
 
-/// Entries that were pending and nobody is given: their data is gone, or too large.
+/// Entries that were pending and nobody is given: their data is gone, or too large. Of several streams that the backend does not tell apart it is "other":
+/// a name would send an operator to the wrong one's dead letters.
 template <class Delivery, class Streams, class Metrics>
 void count_missed(const Batch<Delivery>& batch, const Streams& streams, Metrics& metrics) {
-  if (batch.vanished > 0) {
-    metrics.add(family::vanished, batch.vanished, streams.front().slot);
-    tell<notice::Vanished>(metrics, [&] { return notice::Vanished{batch.vanished}; });
+  if (batch.vanished + batch.too_large == 0) {
+    return;
   }
-  if (batch.too_large > 0) {
-    metrics.add(family::consume, batch.too_large, streams.front().slot, Track::v1, Outcome::dead_letter);
+  const Missed all{batch.vanished, batch.too_large};
+  const std::span<const Missed> missed = batch.missed.empty() ? std::span{&all, 1} : batch.missed;
+  for (std::size_t i = 0; i < missed.size(); ++i) {
+    const auto slot = missed.size() == streams.size() ? streams[i].slot : LabelSlot<StreamLabel>{};
+    metrics.add(family::vanished, missed[i].vanished, slot);
+    metrics.add(family::consume, missed[i].too_large, slot, Track::v1, Outcome::dead_letter);
+  }
+  if (batch.vanished > 0) {
+    tell<notice::Vanished>(metrics, [&] { return notice::Vanished{batch.vanished}; });
   }
 }
 

@@ -123,13 +123,20 @@ struct Settlement {
   [[nodiscard]] bool empty() const noexcept { return acks.empty() && retries.empty() && dead_letters.empty(); }
 };
 
+/// Entries of one stream that were pending and that nobody is given.
+struct Missed {
+  std::size_t vanished = 0;   ///< their data is gone
+  std::size_t too_large = 0;  ///< no reply can hold them
+};
+
 /// A batch: deliveries that stay valid until the next `receive` or `claim_stale` on the same subscription.
 template <class Delivery>
 struct Batch {
   std::span<const Delivery> deliveries;
-  std::size_t vanished = 0;   ///< pending entries met whose data is gone (trimmed, deleted): the backend acknowledged them
-  bool more = false;          ///< claim_stale: the cursor has not come round yet
-  std::size_t too_large = 0;  ///< pending entries met that this client cannot read: the backend dead-lettered them
+  std::size_t vanished = 0;          ///< pending entries met whose data is gone (trimmed, deleted): the backend acknowledged them
+  bool more = false;                 ///< claim_stale: the cursor has not come round yet
+  std::size_t too_large = 0;         ///< pending entries met that this client cannot read: the backend dead-lettered them
+  std::span<const Missed> missed{};  ///< both for each stream of the subscription, by its index; or empty: it is not known, or there are none
 };
 
 /// A dead letter as an operator sees it.

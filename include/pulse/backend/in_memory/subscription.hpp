@@ -97,7 +97,7 @@ class InMemorySubscription {
     }
     shared_->woken = false;
     turn_ = (turn_ + 1) % members_.size();
-    return Batch<delivery_type>{batch_, vanished, false};
+    return Batch<delivery_type>{batch_, vanished, false, 0, missed_};
   }
 
   template <class Ready>
@@ -136,7 +136,7 @@ class InMemorySubscription {
       }
       more = more || room == 0 || member.claim_cursor > 0;
     }
-    return Batch<delivery_type>{batch_, vanished, more};
+    return Batch<delivery_type>{batch_, vanished, more, 0, missed_};
   }
 
   Status settle(const Settlement& settlement) {
@@ -255,6 +255,7 @@ class InMemorySubscription {
     batch_.clear();
     batch_.reserve(max);
     pins_.clear();
+    missed_.clear();
   }
 
   /// What the stream finds goes into the batch, which keeps its segments alive, trimmed or not. What is gone is acknowledged and counted.
@@ -275,6 +276,8 @@ class InMemorySubscription {
     void gone(std::uint64_t position) {
       (void)member.group->acknowledge(position);
       ++vanished;
+      self.missed_.resize(self.members_.size());
+      ++self.missed_[index].vanished;
     }
   };
   Sink sink(std::size_t index, std::size_t& vanished) { return {*this, members_[index], static_cast<std::uint32_t>(index), vanished}; }
@@ -326,6 +329,7 @@ class InMemorySubscription {
   std::unique_ptr<Shared> shared_;
   std::vector<Member> members_;
   std::vector<delivery_type> batch_;
+  std::vector<Missed> missed_;  ///< of each stream, where the batch met any
   std::vector<std::shared_ptr<detail::StreamSegment<Payload>>> pins_;
   std::string group_;
   std::string consumer_;

@@ -304,7 +304,7 @@ class RedisExchange {
             !inbox_.rows(reader, due.stream, false, last, rows) || !reader.integer(number) || number < 0) {
           return false;
         }
-        inbox_.add_vanished(static_cast<std::size_t>(number));
+        inbox_.add_vanished(due.stream, static_cast<std::size_t>(number));
         return true;
       }
       case Kind::ignored: break;

@@ -51,6 +51,7 @@ class RedisInbox {
       keys_.push_back({std::move(key), std::move(dlq)});
       streams_.push_back(RedisStream{{}, {}, {}, true, {}, BasicRetrySchedule<RedisRetry>{max_retries}});
     }
+    missed_.resize(keys_.size());
   }
 
   /// The reply of a read of new entries: for each stream that has some, its key and they. Calls `gone(stream, id)` for one without fields.
@@ -87,7 +88,7 @@ class RedisInbox {
         streams_[stream].newest = id;
         if (reader.nil()) {
           gone(stream, id);
-          ++vanished_;
+          ++missed_[stream].vanished;
         } else if (!push(reader, stream, id, 1)) {
           return false;
         }
@@ -111,9 +112,9 @@ class RedisInbox {
         return false;
       }
       if (deliveries == 0) {
-        ++vanished_;
+        ++missed_[stream].vanished;
       } else if (deliveries < 0) {
-        ++too_large_;
+        ++missed_[stream].too_large;
       } else if (skip_retries && streams_[stream].retries.contains(last)) {
         reader.skip();  // it comes when it is due
       } else if (!push(reader, stream, last, static_cast<std::uint64_t>(deliveries))) {
@@ -124,12 +125,23 @@ class RedisInbox {
   }
 
   /// Whether there is something to tell of entries that nobody is given.
-  [[nodiscard]] bool missed() const noexcept { return vanished_ + too_large_ > 0; }
-  /// A batch, and what was missed since the last one.
-  Batch<RedisDelivery> batch(std::span<const RedisDelivery> deliveries, bool more) noexcept {
-    return {deliveries, std::exchange(vanished_, 0), more, std::exchange(too_large_, 0)};
+  [[nodiscard]] bool missed() const noexcept {
+    return std::any_of(missed_.begin(), missed_.end(), [](const Missed& of) { return of.vanished + of.too_large > 0; });
   }
-  void add_vanished(std::size_t count) noexcept { vanished_ += count; }
+  /// A batch, and what was missed since the last one.
+  Batch<RedisDelivery> batch(std::span<const RedisDelivery> deliveries, bool more) {
+    told_.clear();
+    Missed all;
+    if (missed()) [[unlikely]] {
+      told_ = std::exchange(missed_, std::vector<Missed>(keys_.size()));
+      for (const Missed& of : told_) {
+        all.vanished += of.vanished;
+        all.too_large += of.too_large;
+      }
+    }
+    return {deliveries, all.vanished, more, all.too_large, told_};
+  }
+  void add_vanished(std::uint32_t stream, std::size_t count) noexcept { missed_[stream].vanished += count; }
 
   [[nodiscard]] std::vector<RedisDelivery>& ready() noexcept { return ready_; }
   [[nodiscard]] std::vector<RedisStream>& streams() noexcept { return streams_; }
@@ -160,8 +172,8 @@ class RedisInbox {
   std::vector<RedisStream> streams_;
   std::vector<RedisDelivery> ready_;
   RedisEntries entries_;
-  std::size_t vanished_ = 0;   ///< pending entries that had lost their data
-  std::size_t too_large_ = 0;  ///< those that were dead-lettered because no reply can hold them
+  std::vector<Missed> missed_;  ///< of each stream, since the last batch
+  std::vector<Missed> told_;    ///< with the last batch
 };
 
 }  // namespace pulse::inline v0_1::detail
