@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <pulse/backend/in_memory.hpp>
@@ -423,6 +425,46 @@ TEST_CASE_FIXTURE(Redriving, "redis redrive: leaves what comes back, and passes 
 TEST_CASE_FIXTURE(Redriving, "redis redrive: refuses options that make no sense") { redriving::refuses_options_that_make_no_sense(bus); }
 TEST_CASE_FIXTURE(Redriving, "redis purge: a range") { redriving::purges_a_range(bus); }
 TEST_CASE_FIXTURE(Redriving, "field bug 21: over Redis, too, a redrive is never swallowed by dedup") { redriving::is_never_swallowed_by_dedup(bus); }
+
+TEST_CASE_FIXTURE(Redriving, "redis redrive: letters of entries whose ids lie ahead of the clock are brought back, not taken for what came back") {
+  for (int i = 1; i <= 5; ++i) {
+    (void)cli(server, {"XADD", "s.dlq", "*", "original_id", "9900000000000-" + std::to_string(i), "data", std::to_string(i)});
+  }
+  const auto report = pulse::redrive(bus, "s");
+  CHECK(report.end == pulse::RedriveEnd::done);
+  CHECK(report.redriven == 5);
+  CHECK(report.came_back == 0);
+  CHECK(redriving::take(bus) == "1r 2r 3r 4r 5r ");
+}
+
+TEST_CASE_FIXTURE(Redriving, "redis redrive_all: beside a consumer that fails at once it ends with what was there") {
+  CHECK(*bus.newest_dead_letter("s") == EntryId{});
+  CHECK(*bus.redrive_all("s") == 0);
+  const std::vector<std::string> events(2'000, "poison");
+  REQUIRE(bus.publish("s", std::span<const std::string>{events}));
+  REQUIRE(redriving::bury(bus).size() == 2'000);
+  CHECK(*bus.newest_dead_letter("s") == redriving::bury(bus).back());
+  std::atomic<bool> done{false};
+  std::thread consumer{[&] {
+    pulse::RedisBackend<> other{url_of(server.unix_url())};
+    auto member = redriving::subscribe(other);
+    for (std::size_t failed = 0; failed < 6'000 && !done;) {  // without an end of its own, the redrive must have one
+      const auto batch = member.receive(100, 1ms);
+      std::vector<pulse::DeadLetterItem> all;
+      for (std::uint32_t i = 0; batch && i < batch->deliveries.size(); ++i) {
+        all.push_back({i, "no good"});
+      }
+      failed += all.size();
+      (void)member.settle({{}, {}, all});
+    }
+    (void)member.flush(pulse_test::patience);
+  }};
+  const auto redriven = bus.redrive_all("s");
+  done = true;
+  consumer.join();
+  REQUIRE(redriven);
+  CHECK(*redriven == 2'000);
+}
 
 TEST_CASE_FIXTURE(Redriving, "redis redrive: without memory nothing is lost, and it is said") {
   (void)redriving::bury(bus, 3);

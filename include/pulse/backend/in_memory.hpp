@@ -110,6 +110,13 @@ class InMemoryBackend {
     return again;
   }
 
+  /// The id of the newest dead letter of `stream`; 0-0 where there is none.
+  Result<EntryId> newest_dead_letter(std::string_view stream) {
+    const std::lock_guard lock{state_.mutex};
+    const auto& letters = state_.stream(stream).dead_letters;
+    return letters.empty() ? EntryId{} : letters.rbegin()->first;
+  }
+
   /// Redrives the dead letters from `first` to `last`, both included, oldest first, at most `max`. Returns how many: fewer than `max` means
   /// that none is left in the range.
   Result<std::size_t> redrive(std::string_view stream, EntryId first, EntryId last, std::size_t max) {

@@ -142,15 +142,27 @@ class RedisBackend {
     return ids.empty() ? Result<EntryId>{missing(stream, id)} : Result<EntryId>{ids.front()};
   }
 
-  /// Redrives the dead letters from `first` to `last`, both included, oldest first, at most `max`. Returns how many: fewer than `max` means
-  /// that none is left in the range. A hundred are one step; an error in between leaves what was done done.
+  /// The id of the newest dead letter of `stream`; 0-0 where there is none.
+  Result<EntryId> newest_dead_letter(std::string_view stream) {
+    EntryId id;
+    Status asked = commands_->ask(
+        "XREVRANGE", [&](auto& c) { c.begin_script(static_cast<std::size_t>(Script::newest), 1)(dlq_key(stream)); },
+        [&](ReplyReader& reply) { return detail::read_id(reply, id); });
+    return asked ? Result<EntryId>{id} : Result<EntryId>{std::move(asked).error()};
+  }
+
+  /// Redrives the dead letters from `first` to `last`, both included, oldest first, at most `max`, of those that are there when it begins: a poison that fails
+  /// again at once does not keep it busy. Returns how many: fewer than `max` means that none of them is left. A hundred are one step; an error leaves what
+  /// was done done.
   Result<std::size_t> redrive(std::string_view stream, EntryId first, EntryId last, std::size_t max) {
+    const Result<EntryId> newest = newest_dead_letter(stream);
+    if (!newest) {
+      return newest.error();
+    }
     std::size_t count = 0;
-    std::vector<EntryId> ids;
-    while (count < max) {
-      ids.clear();
+    for (std::vector<EntryId> ids; count < max; ids.clear()) {
       const std::size_t page = std::min<std::size_t>(max - count, 100);
-      if (Status done = redrive_some(stream, first, last, page, ids); !done) {
+      if (Status done = redrive_some(stream, first, std::min(last, *newest), page, ids); !done) {
         return std::move(done).error();
       }
       count += ids.size();
@@ -160,7 +172,7 @@ class RedisBackend {
     }
     return count;
   }
-  /// All that are there, those that come meanwhile included.
+  /// All that are there now.
   Result<std::size_t> redrive_all(std::string_view stream) { return redrive(stream, EntryId::min(), EntryId::max(), ~std::size_t{0}); }
 
   /// Removes the dead letter for good. Errors: not_found.

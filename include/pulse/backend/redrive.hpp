@@ -52,7 +52,7 @@ enum class RedriveEnd : std::uint8_t {
 struct RedriveReport {
   std::size_t redriven = 0;
   EntryId last{};             ///< the dead letter that was brought back last; 0-0: none. A later call goes on from `last.next()`
-  std::size_t came_back = 0;  ///< dead letters that were left: their entries are younger than this call, most of them brought back by it
+  std::size_t came_back = 0;  ///< dead letters that were left: they and their entries are younger than this call, most of them brought back by it
   RedriveEnd end = RedriveEnd::done;
   Error error{};
 };
@@ -110,6 +110,8 @@ class Pace {
 /// remembers: it goes by its new entry id.
 ///
 /// An entry that fails again is dead-lettered again: this call leaves it there and counts it, so that a poison message does not keep it busy for ever.
+/// It is known by its id: greater than the first that this call appended; and its letter's, greater than the newest letter's there was, where the backend
+/// has `newest_dead_letter`. Without that a letter of an entry whose id lies ahead of the server's clock is taken for one that came back.
 /// A letter that somebody else takes meanwhile is passed over.
 ///
 /// Errors: in the report: config; the backend's. Complexity: a round trip a letter, and one for each 64. Thread safety: as the backend; `stop` is seen
@@ -130,9 +132,18 @@ template <DeadLetterStore B, StopTokenLike Token = StopToken, class Clk = System
     return report;
   }
   detail::Pace<Token, Clk> pace{options.per_second, stop, std::move(clock)};
+  EntryId newest{};  // of the letters that are there now
+  if constexpr (requires { backend.newest_dead_letter(stream); }) {
+    Result<EntryId> last = backend.newest_dead_letter(stream);
+    if (!last) {
+      (void)fail(std::move(last).error());
+      return report;
+    }
+    newest = *last;
+  }
   EntryId began = EntryId::max();  // the first entry that this call appended: ids of a stream grow
   Status walked = each_dead_letter(backend, stream, options.range, [&](const DeadLetter& letter) {
-    if (letter.original_id >= began) {
+    if (letter.original_id >= began && letter.id > newest) {
       ++report.came_back;
       return true;
     }

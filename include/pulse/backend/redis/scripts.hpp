@@ -10,9 +10,9 @@
 namespace pulse::inline v0_1::detail {
 
 /// The place of each in `redis_scripts`.
-enum class RedisScript : std::size_t { dead_letter, fenced_ack, extend, retake, recover, claim, trim, redrive, letters, remove_consumer };
+enum class RedisScript : std::size_t { dead_letter, fenced_ack, extend, retake, recover, claim, trim, redrive, letters, newest, remove_consumer };
 
-inline constexpr std::array<std::string_view, 10> redis_scripts{
+inline constexpr std::array<std::string_view, 11> redis_scripts{
     // dead_letter: KEYS stream, dlq; ARGV group, consumer, id, then the copy's fields. 1: copied and acked; 0: it was not this consumer's
     // any more. Where the copy fails (memory, wrong type) the script ends before the ack. Where the group is gone there is nothing to ack:
     // copied if the stream has lost the entry, else left to the group that is made anew.
@@ -189,6 +189,9 @@ for n = 1, tonumber(ARGV[2]) do
   from = '(' .. e[1]
 end
 return rows)",
+    // newest: KEYS stream. The id of its last entry, without its data; 0-0 where it has none.
+    "local e = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]\n"
+    "return e and e[1] or '0-0'",
     // remove_consumer: KEYS stream; ARGV group, consumer. How many entries it has pending: 0, and it is removed; -1: there is none.
     R"(for _, c in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local name, pending
