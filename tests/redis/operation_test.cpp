@@ -437,6 +437,13 @@ TEST_CASE_FIXTURE(Redriving, "redis redrive: letters of entries whose ids lie ah
   CHECK(redriving::take(bus) == "1r 2r 3r 4r 5r ");
 }
 
+TEST_CASE_FIXTURE(Redriving, "redis redrive: of a letter without data, which another program wrote, all its fields come back, as JSON") {
+  (void)cli(server, {"XADD", "s.dlq", "*", "original_id", "1-1", "a\"b", "tab\there \\", "payload", "x"});
+  (void)cli(server, {"XADD", "s.dlq", "*", "original_id", "1-2", "data", "", "payload", "x"});
+  CHECK(pulse::redrive(bus, "s").redriven == 2);
+  CHECK(redriving::take(bus) == R"({"original_id":"1-1","a\"b":"tab\u0009here \\","payload":"x"}r r )");
+}
+
 TEST_CASE_FIXTURE(Redriving, "redis redrive_all: beside a consumer that fails at once it ends with what was there") {
   CHECK(*bus.newest_dead_letter("s") == EntryId{});
   CHECK(*bus.redrive_all("s") == 0);

@@ -147,12 +147,22 @@ end
 if not least then return 0 end
 return redis.call('XTRIM', KEYS[1], 'MINID', '~', least[1] .. '-' .. least[2], 'LIMIT', 1000000))",
     // redrive: KEYS dlq, stream; ARGV first, last, count. Appends the entries of dead letters to their stream again, marked, and removes the
-    // letters. The new ids.
+    // letters; of a letter without `data`, which Pulse did not write, all its fields as JSON. The new ids.
     R"(local ids = {}
+local function quoted(text)
+  return '"' .. string.gsub(text, '[%c"\\]', function(c)
+    return (c == '"' or c == '\\') and '\\' .. c or string.format('\\u%04x', string.byte(c))
+  end) .. '"'
+end
 for _, letter in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])) do
-  local data, from = '', letter[1]
-  for i = 1, #letter[2], 2 do
-    if letter[2][i] == 'data' then data = letter[2][i + 1] elseif letter[2][i] == 'original_id' then from = letter[2][i + 1] end
+  local fields, data, from = letter[2], nil, letter[1]
+  for i = 1, #fields, 2 do
+    if fields[i] == 'data' then data = fields[i + 1] elseif fields[i] == 'original_id' then from = fields[i + 1] end
+  end
+  if not data then
+    local all = {}
+    for i = 1, #fields, 2 do all[#all + 1] = quoted(fields[i]) .. ':' .. quoted(fields[i + 1]) end
+    data = '{' .. table.concat(all, ',') .. '}'
   end
   ids[#ids + 1] = redis.call('XADD', KEYS[2], '*', 'data', data, 'redriven', from)
   redis.call('XDEL', KEYS[1], letter[1])
