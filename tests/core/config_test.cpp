@@ -89,7 +89,7 @@ TEST_CASE("config: an empty variable is as if it were not set") {
 TEST_CASE("config: a bad value is named with its variable, the value and what is allowed") {
   CHECK(error_of({{"PULSE_ENABLED", "maybe"}}) == "PULSE_ENABLED is \"maybe\"; allowed is true or false (also 1/0, yes/no, on/off)");
   CHECK(error_of({{"SCHEMA_TRACK", "V1"}}) == "SCHEMA_TRACK is \"V1\"; allowed is v1 or v2");
-  for (const char* bad : {"1.1", "-0.1", "nan", "inf", "0,5", "1e-3", "abc", ".", "0.5 ", " 0.5", "0.5.5", "0000000000000001", "0x1"}) {
+  for (const char* bad : {"1.1", "-0.1", "nan", "inf", "0,5", "1e-3", "abc", ".", "0.5 ", " 0.5", "0.5.5", "1000000000000000", "0x1"}) {
     CAPTURE(bad);
     const std::string message = error_of({{"MDP_FB_SCALE_SOFT", bad}});
     CHECK(message == "MDP_FB_SCALE_SOFT is \"" + std::string(bad) + "\"; allowed is a decimal number from 0 to 1, such as 0.5");
@@ -121,8 +121,10 @@ TEST_CASE("config: a share may have as many digits as its writer likes") {
       from({{"MDP_FB_SCALE_OK", "1.00000000000000000"}, {"MDP_FB_SCALE_SOFT", "0.3333333333333333"}, {"MDP_FB_SCALE_HARD", ".12345678901234567890"}});
   REQUIRE(config);
   CHECK(config->feedback.scale_ok == 1);
-  CHECK(std::abs(config->feedback.scale_soft - 1.0 / 3) < 1e-14);
+  CHECK(std::abs(config->feedback.scale_soft - 1.0 / 3) < 1e-15);
   CHECK(config->feedback.scale_hard == 0.123456789012345);
+  CHECK(from({{"MDP_FB_SCALE_OK", "0000000000000001.0"}, {"MDP_FB_SCALE_HARD", "0." + std::string(400, '0') + "1"}})->feedback.scale_hard == 0);
+  CHECK(from({{"MDP_FB_SCALE_HARD", "0.0000000001234567890125"}})->feedback.scale_hard == 0.0000000001234567890125);
 }
 
 TEST_CASE("config: a worse level may not have a greater scale") {

