@@ -10,6 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include <pulse/dedup/no_dedup.hpp>
+#include <pulse/metrics/prometheus.hpp>
+#include <pulse/metrics/prometheus_text.hpp>
+
 #include "../support/scripted_server.hpp"
 #include "pipeline.hpp"
 
@@ -419,6 +423,37 @@ TEST_CASE("redis fault: never a storm: what is asked while the server is down, a
     CHECK(refusals > 0);  // how many, the jitter decides: an attempt that hangs takes all the time there is
     CHECK(proxy.counts().connections - before <= 40);
   }
+}
+
+TEST_CASE("redis fault: of two consumers of one backend one counts a connection that was made anew") {
+  RedisServer server;
+  FaultProxy proxy{server.port()};
+  pulse::RedisBackend<> backend{url_of(proxy.url())};
+  pulse::PrometheusMetrics metrics;
+  auto handler = pulse::handlers(pulse::on<pulse::FeedbackEvent>([](const pulse::FeedbackEvent&) {}));
+  auto options = hurried();
+  options.loop.claim_interval = 10ms;
+  auto other = options;
+  options.subscribe.streams = {"s"};
+  other.subscribe.streams = {"t"};
+  pulse::Consumer one{backend, pulse::NoDedup{}, metrics, handler, options};
+  pulse::Consumer two{backend, pulse::NoDedup{}, metrics, handler, other};
+  const auto poll = [&](auto done) {
+    for (const auto until = within(patience); !done() && std::chrono::steady_clock::now() < until;) {
+      for (auto* const consumer : {&one, &two}) {
+        const auto polled = consumer->poll(1ms);
+        REQUIRE_MESSAGE(polled, polled.error().message);
+        std::this_thread::sleep_for(polled->pause);
+      }
+    }
+  };
+  int rounds = 0;
+  poll([&] { return ++rounds == 3; });
+  proxy.cut();
+  poll([&] { return backend.health().reconnects >= 2; });
+  rounds = 0;
+  poll([&] { return ++rounds == 100; });
+  CHECK(pulse::prometheus_text(metrics).find("\npulse_reconnects_total " + std::to_string(backend.health().reconnects) + "\n") != std::string::npos);
 }
 
 // field bug 13

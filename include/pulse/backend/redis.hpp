@@ -107,6 +107,8 @@ class RedisBackend {
 
   /// The last that was seen of the server; asks nothing.
   [[nodiscard]] BackendHealth health() const { return status_->health(); }
+  /// What was counted since the last call: for the consumers, each of which asks and counts in its metrics what it is told.
+  [[nodiscard]] BackendCounts untold() const { return status_->untold(); }
   /// Version and mode of the server.
   Result<RedisServerFacts> server() { return commands_->facts(); }
   [[nodiscard]] const RedisUrl& url() const noexcept { return url_; }

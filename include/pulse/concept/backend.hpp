@@ -139,7 +139,8 @@ concept ArmingSubscription = Subscription<S> && requirement::SubscriptionArm<S>;
 /// | `b.publish(stream, payload)` | Result<EntryId> | appends an entry |
 /// | `b.health()` | BackendHealth | does not block |
 ///
-/// publish and health may be called from any thread. The backend outlives its subscriptions.
+/// publish and health may be called from any thread. The backend outlives its subscriptions. Where several consumers share a backend whose health counts
+/// reconnects or unmatched acks, it has `b.untold()`, too, from any thread: BackendCounts since the last call, which each is told to one of them.
 template <class B>
 concept Backend = requirement::BackendTypes<B> && requirement::BackendSubscribe<B> && requirement::BackendPublish<B> && requirement::BackendHealth<B> &&
                   Subscription<typename B::subscription_type>;

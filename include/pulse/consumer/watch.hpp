@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -92,13 +93,12 @@ class BackendWatch {
       }
     }
     if constexpr (Metrics::enabled || tells) {
-      const BackendHealth health = backend.health();
-      const std::uint64_t times = health.reconnects - std::exchange(reconnects_, health.reconnects);
-      metrics.add(family::reconnects, times);
-      if (times != 0) {
-        tell<notice::Reconnected>(metrics, [&] { return notice::Reconnected{times}; });
+      const BackendCounts counts = untold(backend);
+      metrics.add(family::reconnects, counts.reconnects);
+      if (counts.reconnects != 0) {
+        tell<notice::Reconnected>(metrics, [&] { return notice::Reconnected{counts.reconnects}; });
       }
-      metrics.add(family::unmatched_acks, health.unmatched_acks - std::exchange(unmatched_acks_, health.unmatched_acks));
+      metrics.add(family::unmatched_acks, counts.unmatched_acks);
     }
   }
   /// For each stream GroupState::acked_up_to as it was told last; none before the first look.
@@ -107,8 +107,21 @@ class BackendWatch {
   [[nodiscard]] const std::vector<StreamMark>& marks() const noexcept { return marks_; }
 
  private:
-  std::uint64_t reconnects_ = 0;  ///< of the backend, as far as the metrics know; so for the next
-  std::uint64_t unmatched_acks_ = 0;
+  /// Each count once, whoever else has the same backend: where it cannot tell that itself, what was new to this consumer.
+  template <class Backend>
+  BackendCounts untold(const Backend& backend) {
+    if constexpr (requires {
+                    { backend.untold() } -> std::same_as<BackendCounts>;
+                  }) {
+      return backend.untold();
+    } else {
+      const BackendHealth health = backend.health();
+      return {health.reconnects - std::exchange(told_.reconnects, health.reconnects),
+              health.unmatched_acks - std::exchange(told_.unmatched_acks, health.unmatched_acks)};
+    }
+  }
+
+  BackendCounts told_;  ///< of the backend, as far as the metrics know
   std::vector<std::uint64_t> trimmed_;
   std::vector<EntryId> acked_up_to_;
   std::vector<StreamMark> marks_;

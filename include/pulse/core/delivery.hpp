@@ -179,6 +179,12 @@ struct BackendHealth {
   std::uint64_t unmatched_acks = 0;
 };
 
+/// What a backend has counted and told nobody yet, see the optional `untold` of Backend. The members are those of BackendHealth.
+struct BackendCounts {
+  std::uint64_t reconnects = 0;
+  std::uint64_t unmatched_acks = 0;
+};
+
 /// What a backend can do, known at compile time.
 struct Capabilities {
   bool typed = false;        ///< deliveries carry envelopes, not bytes: no codec is needed

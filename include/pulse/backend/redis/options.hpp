@@ -58,6 +58,7 @@ class RedisStatus {
   /// A connection was made in place of a lost one.
   void reconnected() noexcept {
     reconnects_.fetch_add(1, std::memory_order_relaxed);
+    untold_reconnects_.fetch_add(1, std::memory_order_relaxed);
     works();
   }
   /// A call succeeded.
@@ -71,7 +72,13 @@ class RedisStatus {
     why_ = why;
     down_.store(true, std::memory_order_relaxed);
   }
-  void unmatched(std::uint64_t acks) noexcept { unmatched_.fetch_add(acks, std::memory_order_relaxed); }
+  void unmatched(std::uint64_t acks) noexcept {
+    unmatched_.fetch_add(acks, std::memory_order_relaxed);
+    untold_unmatched_.fetch_add(acks, std::memory_order_relaxed);
+  }
+  BackendCounts untold() noexcept {
+    return {untold_reconnects_.exchange(0, std::memory_order_relaxed), untold_unmatched_.exchange(0, std::memory_order_relaxed)};
+  }
   [[nodiscard]] BackendHealth health() const {
     BackendHealth health;
     health.ready = !down_.load(std::memory_order_relaxed);
@@ -87,6 +94,8 @@ class RedisStatus {
  private:
   std::atomic<std::uint64_t> reconnects_{0};
   std::atomic<std::uint64_t> unmatched_{0};
+  std::atomic<std::uint64_t> untold_reconnects_{0};  // since somebody counted them; so for the next
+  std::atomic<std::uint64_t> untold_unmatched_{0};
   std::atomic<bool> down_{false};
   mutable std::mutex mutex_;
   std::string why_;
