@@ -76,7 +76,14 @@ struct RemoteMap : MapDedup {
     return std::make_unique<pulse::Error>(pulse::Error{code, "the window is away"});
   }
 };
-static_assert(pulse::RemoteDedup<RemoteMap>);
+static_assert(pulse::RemoteDedup<RemoteMap> && !pulse::LendingDedup<RemoteMap>);
+
+/// One whose leases expire.
+struct LendingMap : RemoteMap {
+  std::chrono::milliseconds lent{0};
+  [[nodiscard]] std::chrono::milliseconds lease() const { return lent; }
+};
+static_assert(pulse::RemoteDedup<LendingMap> && pulse::LendingDedup<LendingMap>);
 
 using Fixture = ConsumerFixture<RemoteMap>;
 
@@ -250,6 +257,33 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: it hears who claims, once, before the 
   push({{{2, 0}, "b"}});
   CHECK(polls(4) == "subscribe;ack 1;ack 2;");
   CHECK(dedup.name == "two");
+}
+
+TEST_CASE_FIXTURE(ConsumerFixture<LendingMap>, "remote dedup: a consumer does not start whose flushes may come too late for what is leased") {
+  options.handler_deadline = 50ms;
+  SUBCASE("with a heartbeat") {
+    options.heartbeat = 10s;
+    options.heartbeat_thread = false;
+    dedup.lent = 10'050ms;
+    const Status refused = consumer().start();
+    REQUIRE(!refused);
+    CHECK(refused.error().code == ErrorCode::config);
+    CHECK(refused.error().message ==
+          "the Dedup policy leases ids for 10050 ms, which is not longer than heartbeat (10000 ms) and handler_deadline (50 ms) together: another member would "
+          "handle what still waits here; make the lease longer, or the heartbeat shorter");
+    CHECK(dedup.name == "");
+  }
+  SUBCASE("without") {
+    dedup.lent = 500ms;  // of batches of 10
+    const Status refused = consumer().start();
+    REQUIRE(!refused);
+    CHECK(
+        refused.error().message ==
+        "the Dedup policy leases ids for 500 ms, which is not longer than batch (10) x handler_deadline (50 ms): another member would handle what still waits "
+        "here; make the lease longer, or the batch smaller");
+  }
+  dedup.lent += 1ms;
+  CHECK(consumer().start());
 }
 
 // guarantee 2

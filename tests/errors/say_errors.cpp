@@ -155,6 +155,11 @@ void strategies() {
   std::vector<pulse::EventId> ids(1);
   std::vector<pulse::Claim> claims(1);
   say("`RedisDedupOptions.owner = \"a:b\"`", shared.claim(ids, claims));
+  window.lease = std::chrono::seconds{5};
+  pulse::InMemoryBackend<pulse::Envelope<pulse::FeedbackEvent>> bus;
+  pulse::RateCoordinator rates;
+  pulse::Consumer brief{bus, pulse::RedisDedup<>{pulse::RedisUrl{}, window}, pulse::NoMetrics{}, rates};
+  say("`RedisDedupOptions.lease = 5s`, and a consumer with its defaults", brief.start());
 }
 
 void journal() {

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <pulse/backend/in_memory.hpp>
+#include <pulse/control/rate_coordinator.hpp>
 #include <pulse/dedup/conformance.hpp>
 #include <pulse/dedup/redis_dedup.hpp>
 
@@ -109,7 +111,14 @@ TEST_CASE("redis dedup: leases and marks expire, and a lease that lasts is kept"
   CHECK(one.flush(pulse_test::patience));
   CHECK(redis({"GET", leased}).text.starts_with("ltwo:"));
 
-  options.lease = 3ms;  // each flush then keeps what is still held
+  auto long_batch = shared(server.url(), "long", options);
+  CHECK(long_batch.claim(id(4)) == Claim::fresh);
+  const std::string waits = "d:0000000000000004fffffffffffffffb";
+  (void)redis({"PEXPIRE", waits, "10000"});
+  CHECK(long_batch.flush(pulse_test::patience));  // with nothing to tell, and before a third of its time
+  CHECK(redis({"PTTL", waits}).integer > 20'000);
+
+  options.lease = 3ms;  // each flush keeps what is still held
   auto brief = shared(server.url(), "brief", options);
   CHECK(brief.claim(id(3)) == Claim::fresh);
   const std::string kept = "d:0000000000000003fffffffffffffffc";
@@ -127,6 +136,8 @@ TEST_CASE("redis dedup: a batch is one command, its marks are another") {
   FaultProxy proxy{server.port()};
   auto one = shared(proxy.url());
   CHECK(one.claim(id(0)) == Claim::fresh);
+  one.commit(id(0));
+  CHECK(one.flush(pulse_test::patience));
   std::vector<EventId> ids;
   for (std::uint64_t i = 1; i <= 500; ++i) {
     ids.push_back(id(i));
@@ -195,6 +206,15 @@ TEST_CASE("redis dedup: settings that cannot be, and a server that is away") {
   }
   auto away = shared("redis://127.0.0.1:" + std::to_string(free_port()));
   CHECK(away.claim(id(1)) == Claim::unavailable);
+
+  pulse::InMemoryBackend<pulse::Envelope<pulse::FeedbackEvent>> bus;
+  pulse::RateCoordinator rates;
+  pulse::RedisDedupOptions brief;
+  brief.lease = 5s;
+  pulse::Consumer never{bus, pulse::RedisDedup<>{pulse::RedisUrl{}, brief}, pulse::NoMetrics{}, rates};  // which beats every 10 s
+  const auto started = never.start();
+  REQUIRE_FALSE(started);
+  CHECK(started.error().message.find("the Dedup policy leases ids for 5000 ms") == 0);
 }
 
 namespace {

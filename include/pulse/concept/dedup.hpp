@@ -95,6 +95,7 @@ concept DedupRemoteWhole = !DedupRemoteClaim<D> || DedupFlush<D>;
 /// | `dedup.commit(lease)`, `dedup.release(lease)` | as by id, once, without looking the id up again |
 /// | `Status dedup.claim(ids, claims)` | of a remote strategy (RemoteDedup): an error where the batch could not be claimed: it is claimed again later |
 /// | `Status dedup.flush(wait)` | of the same: commits and releases may wait for it; called before anything is acknowledged. Done, or an error after `wait` |
+/// | `dedup.lease()` | of a remote strategy whose leases expire: how long one lasts after its claim, and after each flush before its end |
 /// | `dedup.owner(name)` | who claims: the consumer says its name at its start, before the first claim |
 /// | `D::keyless` | bool constant: no answer depends on the id, so the consumer computes none and passes EventId{} |
 /// | `D::concurrent` | bool constant: any thread may call anything at any time; else a strategy is one thread's (pulse::Sharded makes it many's) |
@@ -119,6 +120,11 @@ concept KeylessDedup = requires { requires D::keyless; };
 /// Its answers come from elsewhere, at the cost of a round trip: the consumer claims a whole batch at once, and flushes before it acks.
 template <class D>
 concept RemoteDedup = Dedup<D> && requirement::DedupRemoteClaim<D> && requirement::DedupFlush<D>;
+/// What it leased is free again after a time, whoever still handles it: the consumer's flushes keep it, and its start asks whether they come in time.
+template <class D>
+concept LendingDedup = Dedup<D> && requires(const D& dedup) {
+  { dedup.lease() } -> std::convertible_to<std::chrono::milliseconds>;
+};
 /// Tells its claims from those of other members by a name: the consumer's, which is said at its start.
 template <class D>
 concept OwnedDedup = Dedup<D> && requires(D& dedup, std::string_view name) { dedup.owner(name); };

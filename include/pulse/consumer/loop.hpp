@@ -65,7 +65,7 @@ class ConsumerOf {
     if (subscription_) {
       return {};
     }
-    if (Status checked = check_options<controller>(options_, retry_); !checked) {
+    if (Status checked = check_options<controller>(options_, retry_, dedup_); !checked) {
       return vitals_.note(std::move(checked).error());
     }
     name_owner(dedup_, options_.subscribe.consumer);

@@ -48,7 +48,7 @@ struct ConsumerOptions {
   std::chrono::milliseconds heartbeat{10'000};
   /// false: no thread; the host calls `heartbeat()` of the consumer instead, at least that often while a batch is handled.
   bool heartbeat_thread = true;
-  /// The longest a handler is meant to take. Only for the check of the budget where there is no heartbeat.
+  /// The longest a handler is meant to take. Only for the checks of the budget: where there is no heartbeat, or the dedup window's leases expire.
   std::chrono::milliseconds handler_deadline{100};
   /// When an event that somebody else is handling at the moment is looked at again.
   std::chrono::milliseconds lease_wait{500};

@@ -81,8 +81,24 @@ std::vector<engine::StreamFacts> stream_facts(const std::vector<std::string>& ke
   return facts;
 }
 
-template <class Controller, class Retry>
-Status check_options(const ConsumerOptions& options, const Retry& retry) {
+/// What is leased is kept by the flushes of each beat, which wait for the running handler; where there are none, it has to last for the batch.
+template <LendingDedup Dedup>
+Status check_lease(const Dedup& dedup, const ConsumerOptions& options) {
+  const auto ms = [](std::chrono::milliseconds value) { return std::to_string(value.count()) + " ms"; };
+  const bool beats = options.heartbeat.count() > 0;
+  const std::chrono::milliseconds lease = dedup.lease();
+  if (lease > (beats ? options.heartbeat + options.handler_deadline : options.handler_deadline * static_cast<std::int64_t>(options.loop.batch))) {
+    return {};
+  }
+  return Error{ErrorCode::config, "the Dedup policy leases ids for " + ms(lease) + ", which is not longer than " +
+                                      (beats ? "heartbeat (" + ms(options.heartbeat) + ") and handler_deadline (" + ms(options.handler_deadline) + ") together"
+                                             : "batch (" + std::to_string(options.loop.batch) + ") x handler_deadline (" + ms(options.handler_deadline) + ")") +
+                                      ": another member would handle what still waits here; make the lease longer, or the " +
+                                      (beats ? "heartbeat shorter" : "batch smaller")};
+}
+
+template <class Controller, class Retry, class Dedup>
+Status check_options(const ConsumerOptions& options, const Retry& retry, const Dedup& dedup) {
   if (static_cast<std::uint64_t>(retry.max_deliveries) < 1) {
     return Error{ErrorCode::config, "Traits::retry.max_deliveries is 0: it is at least 1, or every event would be a dead letter before it is handled"};
   }
@@ -91,6 +107,11 @@ Status check_options(const ConsumerOptions& options, const Retry& retry) {
   }
   if (options.lease_wait.count() < 1 || options.lease_wait > std::chrono::hours{24}) {
     return Error{ErrorCode::config, "ConsumerOptions.lease_wait is " + std::to_string(options.lease_wait.count()) + " ms: allowed are 1 ms to a day"};
+  }
+  if constexpr (LendingDedup<Dedup>) {
+    if (Status checked = check_lease(dedup, options); !checked) {
+      return checked;
+    }
   }
   return RateController<Controller> ? check(options.feedback) : Status{};
 }

@@ -30,8 +30,9 @@ struct RedisDedupOptions {
   /// gives it its `subscribe.consumer`; where there is none, it must be said.
   std::string owner;
   std::chrono::milliseconds window{std::chrono::hours{24}};  ///< how long an id stays done
-  /// How long a lease lasts that nobody ends: longer than the longest handler, and shorter than the claim_idle of the consumers, so that what
-  /// a crashed member had leased is free by the time another one takes its entries over.
+  /// How long a lease lasts that nobody ends or keeps: longer than heartbeat and handler_deadline of the consumer together (without a heartbeat: than
+  /// batch x handler_deadline), which its start checks; and shorter than the claim_idle of the consumers, so that what a crashed member had leased is
+  /// free by the time another one takes its entries over.
   std::chrono::milliseconds lease{20'000};
   std::chrono::milliseconds connect_timeout{2000};
   std::chrono::milliseconds command_timeout{2000};
@@ -116,8 +117,10 @@ class RedisDedup {
     if (Status checked = check(); !checked || ids.empty()) {
       return checked;
     }
-    if (Status told = flush(options_.command_timeout); !told) {  // what was released here must not be found leased
-      return told;
+    if (!told_.empty() || Connection::now() - renewed_ >= options_.lease / 3) {
+      if (Status told = flush(options_.command_timeout); !told) {  // what was released here must not be found leased
+        return told;
+      }
     }
     ++call_;
     for (std::size_t from = 0; from < ids.size(); from += most) {
@@ -138,13 +141,14 @@ class RedisDedup {
   void commit(EventId id) { end(id, 'd'); }
   void release(EventId id) { end(id, 'r'); }
 
-  /// Sends what was committed and released, in one round trip; keeps, at a third of their time, the leases that last.
+  /// Sends what was committed and released, and keeps the leases that last, in one round trip. So does a claim, where there is something to tell or a
+  /// third of the leases' time is over.
   /// Errors: as above; then all of it is sent again by the next.
   Status flush(std::chrono::milliseconds wait) {
-    const SteadyTime now = Connection::now();
-    if (told_.empty() && (leases_.empty() || now - renewed_ < options_.lease / 3)) {
+    if (told_.empty() && leases_.empty()) {
       return {};
     }
+    const SteadyTime now = Connection::now();
     const std::size_t decided = told_.size();
     for (const EventId id : leases_) {
       told_.push_back({id, 'k'});
@@ -157,6 +161,8 @@ class RedisDedup {
     return sent;
   }
 
+  /// How long a lease lasts after its claim, and after each flush.
+  [[nodiscard]] std::chrono::milliseconds lease() const noexcept { return options_.lease; }
   /// Ids that are leased here or wait for `flush`; how many the server remembers, it does not tell.
   [[nodiscard]] std::size_t size() const noexcept { return leases_.size() + told_.size(); }
 
