@@ -186,9 +186,20 @@ TEST_CASE_FIXTURE(Fixture, "an event that somebody else is handling is looked at
   CHECK(drain() == "subscribe;retry 1;");
   CHECK(handled.empty());
   CHECK(dedup.state.at(EventId::from_text("a")) == Claim::leased);
-  CHECK(metrics.outcome(Outcome::retry) == 1);
+  CHECK(metrics.outcome(Outcome::leased) == 1);  // no failure: an alert counts those
+  CHECK(metrics.outcome(Outcome::retry) == 0);
   CHECK(backend.script->retries.at(0).delay == options.lease_wait);
   CHECK_FALSE(backend.script->retries.at(0).counts);  // nobody tried it
+}
+
+TEST_CASE_FIXTURE(Fixture, "an event that the window cannot tell of now is a retry, for whoever looks for failures") {
+  dedup.state[EventId::from_text("a")] = Claim::unavailable;
+  push({{{1, 0}, "a"}});
+  CHECK(drain() == "subscribe;retry 1;");
+  CHECK(handled.empty());
+  CHECK(metrics.outcome(Outcome::retry) == 1);
+  CHECK(metrics.outcome(Outcome::leased) == 0);
+  CHECK_FALSE(backend.script->retries.at(0).counts);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a handler that returns nothing has handled what it did not throw at") {

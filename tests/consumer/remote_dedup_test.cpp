@@ -145,7 +145,7 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch is claimed in one call; what c
   CHECK(dedup.trace == "claim 4;");
   CHECK(handled == "a;b;warned;");
   CHECK(metrics.outcome(Outcome::invalid) == 2);
-  CHECK(metrics.outcome(Outcome::retry) == 1);  // the same event twice in a batch: when the first is done, the second is looked at again
+  CHECK(metrics.outcome(Outcome::leased) == 1);  // the same event twice in a batch: when the first is done, the second is looked at again
   CHECK(metrics.values.at("pulse_schema_warnings_total/v1") == 1);
   CHECK(dedup.state.at(EventId::from_text("a")) == Claim::done);
 }

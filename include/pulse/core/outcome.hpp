@@ -19,13 +19,14 @@ enum class Outcome : std::uint8_t {
   invalid,      ///< undecodable or against its schema: dead-lettered before any handler
   stale,        ///< older than what was already applied: acknowledged without effect
   dead_letter,  ///< out of deliveries, or the handler said so: moved to the DLQ
-  retry,        ///< the handler asked for another delivery
+  retry,        ///< the handler asked for another delivery, or the dedup window could not tell now: will be retried
+  leased,       ///< somebody else is handling the event: looked at again after ConsumerOptions.lease_wait, nothing has failed
 };
 
 /// The values of the label `outcome`.
 template <>
 struct DescribeEnum<Outcome> {
-  static constexpr std::string_view names[] = {"success", "error", "duplicate", "invalid", "stale", "dead_letter", "retry"};
+  static constexpr std::string_view names[] = {"success", "error", "duplicate", "invalid", "stale", "dead_letter", "retry", "leased"};
 };
 
 /// What a handler decides about a delivery. A handler that returns void means ack; one that throws means retry with backoff.

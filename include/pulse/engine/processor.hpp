@@ -176,8 +176,9 @@ class Processor {
         tell<notice::Handled>(about<notice::Handled>(envelope, delivery, stream), Outcome::duplicate);
       } else {
         ledger.wait(index, lease_wait_);
-        count(stream, track, Outcome::retry);
-        tell<notice::Handled>(about<notice::Handled>(envelope, delivery, stream), Outcome::retry);
+        const Outcome outcome = claim == Claim::leased ? Outcome::leased : Outcome::retry;
+        count(stream, track, outcome);
+        tell<notice::Handled>(about<notice::Handled>(envelope, delivery, stream), outcome);
       }
       return attention_.load(std::memory_order_relaxed);
     }
