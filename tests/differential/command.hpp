@@ -31,6 +31,7 @@ enum class Kind : std::uint8_t {
   claim,
   auto_claim,
   recover,
+  extend,
   trim,
   trim_before,
   remove,
@@ -127,6 +128,7 @@ inline std::vector<std::vector<std::string>> words(const Command& c) {
     case Kind::recover:
       return {{"EVAL", std::string(script(pulse::detail::RedisScript::recover)), "2", s, s + ".dlq", group, consumer, id, "+", "0", "0", number(c.count),
                c.counted ? "1" : "0"}};
+    case Kind::extend: return {with_ids({"EVAL", std::string(script(pulse::detail::RedisScript::extend)), "1", s, group, consumer, ""})};
     case Kind::trim: return {{"XTRIM", s, "MAXLEN", number(c.count)}};
     case Kind::trim_before: return {{"XTRIM", s, "MINID", id}};
     case Kind::remove: return {with_ids({"XDEL", s})};
@@ -148,8 +150,8 @@ inline std::string text(const Command& c) {
   std::string out;
   for (const std::vector<std::string>& line : words(c)) {
     out += out.empty() ? "" : "; ";
-    if (c.kind == Kind::fenced_ack || c.kind == Kind::recover) {
-      out += c.kind == Kind::recover ? "(recover)" : "(fenced ack)";
+    if (c.kind == Kind::fenced_ack || c.kind == Kind::recover || c.kind == Kind::extend) {
+      out += c.kind == Kind::recover ? "(recover)" : c.kind == Kind::extend ? "(extend)" : "(fenced ack)";
       for (std::size_t i = 3; i < line.size(); ++i) {
         out += ' ' + line[i];
       }

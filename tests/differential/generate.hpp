@@ -37,7 +37,7 @@ class Generator {
         {Kind::fenced_ack, 4},    {Kind::claim, 9},        {Kind::auto_claim, 10},     {Kind::recover, 3},
         {Kind::trim, 3},          {Kind::trim_before, 2},  {Kind::remove, 5},          {Kind::create_group, 3},
         {Kind::destroy_group, 1}, {Kind::set_position, 3}, {Kind::create_consumer, 2}, {Kind::remove_consumer, 2},
-        {Kind::pass, 9},
+        {Kind::pass, 9},          {Kind::extend, 4},
     };
     std::uint64_t all = 0;
     for (const auto& [each, weight] : weights) {
@@ -68,6 +68,7 @@ class Generator {
         break;
       case Kind::ack:
       case Kind::fenced_ack:
+      case Kind::extend:
       case Kind::remove: c.ids = some_ids(4); break;
       case Kind::claim:
         c.ids = some_ids(6);

@@ -32,6 +32,7 @@ struct Observation {
 /// 5. The owner of a scheduled retry does not claim it early. Redis knows no schedule, and none is made here.
 /// 6. There is no idle time of a consumer, so it is not compared.
 /// 7. The lag in GroupState counts what can still be delivered. That of Redis, which this compares, is Stream::lag.
+/// The backend extends what a batch holds, by position: Kind::extend, which Redis does by a script, by id.
 /// One more is the harness's: time does not pass on the server for what is gone, `frozen_`.
 template <class Stream = pulse::detail::Stream<std::string, 4>>
 class Memory {
@@ -162,6 +163,22 @@ class Memory {
           }
         }
         return std::to_string(acknowledged);
+      }
+      case Kind::extend: {
+        const auto owner = group.consumers.find(c.consumer);
+        std::string lost;
+        for (const EntryId id : c.ids) {
+          const std::uint64_t position = stream_.position(group, id);
+          pulse::detail::PendingRecord* const record = group.find(position);
+          if (record != nullptr && stream_.id_of(group, position) == id) {
+            if (owner == group.consumers.end() || record->owner != owner->second) {
+              lost += (lost.empty() ? "" : " ") + to_string(id);
+            } else if (stream_.find(position) != nullptr) {  // what is gone stays pending; no time passes for it here
+              record->delivered_ns = now();
+            }
+          }
+        }
+        return '[' + lost + ']';
       }
       case Kind::claim: {
         Consumer consumer{group, c.consumer};
