@@ -68,6 +68,14 @@ with Redis() as redis:
     check("what somebody else wrote there is shown as it is", letters[131]["original_id"] is None and letters[131]["failed_at"] is None, letters[131])
     code, out, err = run(redis, "list")
     check("list stops at a hundred and says how to go on", out.count("\n") == 101 and "list 1764000010000-0.." in out.splitlines()[-1], out[-300:])
+    code, out, err = run(redis, "list", "--json")
+    check("list --json stops at nothing: it is the copy before a purge", code == 0 and out.count("\n") == 132 and err == "", (out[-300:], err))
+    code, out, err = run(redis, "list", "--json", "--max", "10")
+    check("and where it was told to, it says so beside the letters", code == 0 and out.count("\n") == 10 and err == "there are more: list 1764000001000-0..\n", (out, err))
+    for words in (["list", "--json"], ["list"], ["show", "1764000000700-0", "--raw"], ["--help"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([binary, *words], text=True, stdout=full, stderr=subprocess.PIPE, env={**clean, "REDIS_URL": redis.url})
+        check(f"{words[0]} that cannot be written: one line, exit 1", done.returncode == 1 and done.stderr.count("\n") == 1 and "written" in done.stderr, done)
     code, out, err = run(redis, "list", "1764000010000-0..")
     check("and goes on", out.splitlines()[0].startswith("1764000010000-0  failed 2025-11-24T16:00:00Z  entry 1763000000100-0  deliveries 5  pipeline/consumer-1  refused"), out[:300])
     check("nothing of a letter reaches a terminal as a command", "\x1b" not in out and "\u009b" not in out and r"bad \x1b[31m\xc2\x9b byte" in out, out[-600:])

@@ -36,7 +36,7 @@ int fail(const pulse::Error& error) {
 using Bus = pulse::RedisBackend<>;
 
 int list(Bus& bus, const std::string& stream, const dlq::Options& options) {
-  const std::size_t max = options.max > 0 ? options.max : 100;
+  const std::size_t max = options.max > 0 ? options.max : options.json ? ~std::size_t{0} : 100;  // what a program reads is a copy, and whole
   std::size_t shown = 0;
   pulse::EntryId more{};
   const pulse::Status walked = pulse::each_dead_letter(bus, stream, options.range, [&](const pulse::DeadLetter& letter) {
@@ -46,7 +46,7 @@ int list(Bus& bus, const std::string& stream, const dlq::Options& options) {
     }
     std::cout << (options.json ? dlq::json(letter) : dlq::line(letter));
     ++shown;
-    return !interrupted;
+    return !interrupted && std::cout.good();
   });
   if (!walked) {
     return fail(walked.error());
@@ -54,8 +54,8 @@ int list(Bus& bus, const std::string& stream, const dlq::Options& options) {
   if (!options.json && shown == 0) {
     std::cout << "no dead letters in \"" << dlq::printable(pulse::dlq_key(stream)) << "\"\n";
   }
-  if (!options.json && more != pulse::EntryId{}) {
-    std::cout << "there are more: list " << to_string(more) << "..\n";
+  if (more != pulse::EntryId{}) {
+    (options.json ? std::cerr : std::cout) << "there are more: list " << to_string(more) << "..\n";
   }
   return interrupted ? 130 : 0;
 }
@@ -128,6 +128,14 @@ int purge(Bus& bus, const std::string& stream, const dlq::Options& options) {
   return interrupted ? 130 : 0;
 }
 
+/// What was said may be the copy that somebody keeps of what is removed next: where it did not get out, nothing was done.
+int written(int code) {
+  if (std::cout.flush()) {
+    return code;
+  }
+  return fail({pulse::ErrorCode::unavailable, "the output could not be written: the disk is full, or nobody reads it"});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -137,7 +145,7 @@ int main(int argc, char** argv) {
   }
   if (options.help) {
     std::cout << dlq::usage;
-    return 0;
+    return written(0);
   }
   // Only what is about the server: a wrong scale of a provider does not keep anybody from the dead letters.
   const auto config = pulse::PulseConfig::from_env([&](const char* name) -> const char* {
@@ -174,10 +182,10 @@ int main(int argc, char** argv) {
     }
   }
   switch (options.verb) {
-    case dlq::Verb::list: return list(bus, stream, options);
-    case dlq::Verb::show: return show(bus, stream, options);
-    case dlq::Verb::redrive: return redrive(bus, stream, options);
+    case dlq::Verb::list: return written(list(bus, stream, options));
+    case dlq::Verb::show: return written(show(bus, stream, options));
+    case dlq::Verb::redrive: return written(redrive(bus, stream, options));
     case dlq::Verb::purge: break;
   }
-  return purge(bus, stream, options);
+  return written(purge(bus, stream, options));
 }

@@ -14,7 +14,7 @@ namespace dlq {
 
 inline constexpr std::string_view usage =
     "usage: pulse-dlq [--url URL] [--stream KEY] [--json] COMMAND\n"
-    "  list [FROM..TO] [--max N]             the dead letters, oldest first; 100 where --max is not given\n"
+    "  list [FROM..TO] [--max N]             the dead letters, oldest first; where --max is not given 100, with --json all\n"
     "  show ID [--raw]                       one of them with its data; --raw: nothing but the data, byte for byte\n"
     "  redrive ID|FROM..TO|--all [--rate N/s] [--max N]\n"
     "                                        appends them to their stream again, one by one; Ctrl-C stops between two\n"
