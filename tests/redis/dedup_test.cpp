@@ -131,6 +131,17 @@ TEST_CASE("redis dedup: leases and marks expire, and a lease that lasts is kept"
   CHECK(renewed);
 }
 
+TEST_CASE("redis dedup: the longest times are taken by the server") {
+  RedisServer server;
+  pulse::RedisDedupOptions options;
+  options.lease = options.window = 87'600h;
+  auto one = shared(server.url(), "one", options);
+  CHECK(one.claim(id(1)) == Claim::fresh);
+  one.commit(id(1));
+  CHECK(one.flush(pulse_test::patience));
+  CHECK(one.claim(id(1)) == Claim::done);
+}
+
 TEST_CASE("redis dedup: a batch is one command, its marks are another") {
   RedisServer server;
   FaultProxy proxy{server.port()};
@@ -194,15 +205,26 @@ TEST_CASE("redis dedup: settings that cannot be, and a server that is away") {
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == pulse::ErrorCode::config);
   CHECK(refused.error().message.find("RedisDedupOptions.owner, or the name of the consumer in its place, is \"a:b\"") == 0);
-  for (const auto part : {&pulse::RedisDedupOptions::lease, &pulse::RedisDedupOptions::window, &pulse::RedisDedupOptions::connect_timeout,
-                          &pulse::RedisDedupOptions::command_timeout}) {
-    pulse::RedisDedupOptions none;
-    none.owner = "one";
-    none.*part = 0ms;
-    const auto unset = pulse::RedisDedup<>{pulse::RedisUrl{}, none}.claim(ids, claims);
-    REQUIRE_FALSE(unset);
-    CHECK(unset.error().code == pulse::ErrorCode::config);
-    CHECK(unset.error().message == "RedisDedupOptions.lease, window, connect_timeout and command_timeout must all be at least 1 ms");
+  const struct {
+    const char* name;
+    std::chrono::milliseconds pulse::RedisDedupOptions::* part;
+    std::chrono::milliseconds most;
+    const char* said;
+  } times[] = {{"lease", &pulse::RedisDedupOptions::lease, 87'600h, "3650 days"},
+               {"window", &pulse::RedisDedupOptions::window, 87'600h, "3650 days"},
+               {"connect_timeout", &pulse::RedisDedupOptions::connect_timeout, 24h, "a day"},
+               {"command_timeout", &pulse::RedisDedupOptions::command_timeout, 24h, "a day"}};
+  for (const auto& time : times) {
+    for (const auto value : {0ms, time.most + 1ms, std::chrono::milliseconds::max()}) {
+      pulse::RedisDedupOptions odd;
+      odd.owner = "one";
+      odd.*time.part = value;
+      const auto unset = pulse::RedisDedup<>{pulse::RedisUrl{}, odd}.claim(ids, claims);
+      REQUIRE_FALSE(unset);
+      CHECK(unset.error().code == pulse::ErrorCode::config);
+      CHECK(unset.error().message ==
+            "RedisDedupOptions." + std::string(time.name) + " is " + std::to_string(value.count()) + " ms: allowed are 1 ms to " + time.said);
+    }
   }
   auto away = shared("redis://127.0.0.1:" + std::to_string(free_port()));
   CHECK(away.claim(id(1)) == Claim::unavailable);

@@ -90,7 +90,7 @@ class RedisDedup {
   static constexpr bool shared = true;
   static constexpr bool durable = true;
 
-  /// Errors, of the first claim: config, for no owner, one with ':' or a time that is not positive.
+  /// Errors, of the first claim: config, for no owner, one with ':' or a time outside its bounds (1 ms to 3650 days; to a day, of the timeouts).
   explicit RedisDedup(const RedisUrl& url, RedisDedupOptions options = {}) : RedisDedup(url, std::move(options), std::make_unique<Client>(url)) {}
   RedisDedup(const RedisUrl& url, RedisDedupOptions options, std::unique_ptr<Client> client)
       : options_(std::move(options)),
@@ -183,8 +183,21 @@ class RedisDedup {
       return Error{ErrorCode::config,
                    "RedisDedupOptions.owner, or the name of the consumer in its place, is \"" + owner_ + "\": it must not be empty nor hold a ':'"};
     }
-    if (options_.lease.count() < 1 || options_.window.count() < 1 || options_.connect_timeout.count() < 1 || options_.command_timeout.count() < 1) {
-      return Error{ErrorCode::config, "RedisDedupOptions.lease, window, connect_timeout and command_timeout must all be at least 1 ms"};
+    constexpr std::chrono::milliseconds day = std::chrono::hours{24};
+    const struct {
+      const char* name;
+      std::chrono::milliseconds value;
+      std::chrono::milliseconds most;  // what the server does not take as an expiry it would refuse of the mark: after the handler, for ever
+      const char* said;
+    } times[] = {{"lease", options_.lease, 3650 * day, "3650 days"},
+                 {"window", options_.window, 3650 * day, "3650 days"},
+                 {"connect_timeout", options_.connect_timeout, day, "a day"},
+                 {"command_timeout", options_.command_timeout, day, "a day"}};
+    for (const auto& time : times) {
+      if (time.value.count() < 1 || time.value > time.most) {
+        return Error{ErrorCode::config,
+                     "RedisDedupOptions." + std::string(time.name) + " is " + std::to_string(time.value.count()) + " ms: allowed are 1 ms to " + time.said};
+      }
     }
     return {};
   }
