@@ -142,7 +142,8 @@ class Runtime {
   }
 
   /// Stops reading, lets the running handler finish, settles, and joins the thread, all within drain_deadline and `grace`.
-  /// Errors: unavailable, when a handler has not returned by then; the destructor waits for it.
+  /// Errors: unavailable, when a handler has not returned by then; the destructor waits for it. What ended the consumer, however often it is asked for,
+  /// until the next start.
   Status stop(std::chrono::milliseconds grace = std::chrono::milliseconds{1000}) {
     ask_to_stop();
     if (thread_.joinable()) {
@@ -152,7 +153,7 @@ class Runtime {
       }
     }
     finish();
-    return std::move(result_);
+    return result_;
   }
 
   /// The in-process bus: on it when PULSE_ENABLED is false; otherwise what is published here reaches nobody but its own subscribers.

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "../consumer/scripted_backend.hpp"
 #include "pulse/backend/in_memory.hpp"
 #include "pulse/dedup/lru_window.hpp"
 #include "pulse/dedup/no_dedup.hpp"
@@ -237,6 +238,24 @@ TEST_CASE("a handler that does not return is reported at the deadline, not waite
   REQUIRE_FALSE(stopped);
   CHECK(stopped.error().message.find("handler") != std::string::npos);
   stuck.leave = true;
+}
+
+TEST_CASE("the error that ended the consumer is told by every stop until the next start") {
+  pulse::testing::ScriptedBackend refusing;
+  refusing.script->receive_errors = {pulse::ErrorCode::denied};
+  Rates rates;
+  pulse::NoMetrics metrics;
+  pulse::Runtime runtime{config("scripted"), pulse::backends(pulse::backend<"scripted">(refusing)), pulse::LruWindow{64}, metrics, rates};
+  REQUIRE(runtime.start());
+  until([&] { return !runtime.health().live; });
+  for (int times = 0; times < 2; ++times) {
+    const auto stopped = runtime.stop();
+    REQUIRE_FALSE(stopped);
+    CHECK(stopped.error().code == pulse::ErrorCode::denied);
+    CHECK(stopped.error().message == "receive failed");
+  }
+  REQUIRE(runtime.start());
+  CHECK(runtime.stop());
 }
 
 TEST_CASE("starting twice is an error") {
