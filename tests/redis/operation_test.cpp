@@ -440,6 +440,11 @@ TEST_CASE_FIXTURE(Redriving, "redis redrive: letters of entries whose ids lie ah
 TEST_CASE_FIXTURE(Redriving, "redis redrive: of a letter without data, which another program wrote, all its fields come back, as JSON") {
   (void)cli(server, {"XADD", "s.dlq", "*", "original_id", "1-1", "a\"b", "tab\there \\", "payload", "x"});
   (void)cli(server, {"XADD", "s.dlq", "*", "original_id", "1-2", "data", "", "payload", "x"});
+  const auto letters = bus.dead_letters("s", {}, 10);
+  REQUIRE(letters);
+  REQUIRE(letters->size() == 2);
+  CHECK(letters->at(0).data == R"({"original_id":"1-1","a\"b":"tab\u0009here \\","payload":"x"})");
+  CHECK(letters->at(1).data == "");
   CHECK(pulse::redrive(bus, "s").redriven == 2);
   CHECK(redriving::take(bus) == R"({"original_id":"1-1","a\"b":"tab\u0009here \\","payload":"x"}r r )");
 }

@@ -10,13 +10,15 @@
 #include <utility>
 #include <vector>
 
+#include "pulse/backend/redis/entries.hpp"
 #include "pulse/core/delivery.hpp"
 #include "pulse/core/error.hpp"
 #include "pulse/core/redis_reply.hpp"
 
 namespace pulse::inline v0_1::detail {
 
-/// A reply of entries of a DLQ, or rows of the script that leaves out what is too large. What others wrote there may lack fields: those stay empty.
+/// A reply of entries of a DLQ, or rows of the script that leaves out what is too large. What others wrote there may lack fields: those stay
+/// empty, but for `data`, which is then all of them as JSON, as it comes back.
 inline bool read_dead_letters(ReplyReader& reader, std::vector<DeadLetter>& out) {
   std::uint32_t letters = 0;
   if (!reader.array(letters)) {
@@ -28,8 +30,12 @@ inline bool read_dead_letters(ReplyReader& reader, std::vector<DeadLetter>& out)
     std::uint32_t words = 0;
     std::string_view name;
     std::string_view value;
-    if (!reader.array(parts) || (parts != 2 && parts != 3) || !reader.text(value) || !parse_entry_id(value, letter.id) || !reader.array(words) ||
-        words % 2 != 0) {
+    bool data = false;
+    if (!reader.array(parts) || (parts != 2 && parts != 3) || !reader.text(value) || !parse_entry_id(value, letter.id)) {
+      return false;
+    }
+    ReplyReader again = reader;
+    if (!reader.array(words) || words % 2 != 0) {
       return false;
     }
     for (; words > 0; words -= 2) {
@@ -42,6 +48,7 @@ inline bool read_dead_letters(ReplyReader& reader, std::vector<DeadLetter>& out)
         letter.reason = value;
       } else if (name == "data") {
         letter.data = value;
+        data = true;
       } else if (name == "group") {
         letter.group = value;
       } else if (name == "consumer") {
@@ -57,6 +64,12 @@ inline bool read_dead_letters(ReplyReader& reader, std::vector<DeadLetter>& out)
         return false;
       }
       letter.left_out = static_cast<std::uint64_t>(left_out);
+    }
+    if (!data && letter.left_out == 0) {
+      RedisEntries entries;
+      bool redriven = false;
+      (void)entries.fields(again, value, redriven);
+      letter.data = value;
     }
     out.push_back(std::move(letter));
   }
