@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -260,6 +261,42 @@ struct Half : pulse::FifoWindow {
   Half() : FifoWindow(50, 1) {}
 };
 
+/// Forgets an id that was done, and keeps the lease that it once had: it is put off for ever.
+struct Stuck {
+  static constexpr bool exact = true;
+  static constexpr bool shared = false;
+  struct Known {
+    Claim state;
+    std::uint64_t touched;
+  };
+  std::map<EventId, Known> known{};
+  std::uint64_t claims = 0;
+
+  Claim claim(EventId id) {
+    const auto [at, added] = known.try_emplace(id, Known{Claim::leased, claims});
+    if (added) {
+      ++claims;
+      return Claim::fresh;
+    }
+    if (at->second.state == Claim::done) {
+      at->second.state = claims - at->second.touched > 1000 ? Claim::leased : Claim::done;
+      at->second.touched = claims;
+    }
+    return at->second.state;
+  }
+  void commit(EventId id) {
+    if (const auto at = known.find(id); at != known.end() && at->second.state == Claim::leased) {
+      at->second = {Claim::done, claims};
+    }
+  }
+  void release(EventId id) {
+    if (const auto at = known.find(id); at != known.end() && at->second.state == Claim::leased) {
+      known.erase(at);
+    }
+  }
+  [[nodiscard]] std::size_t size() const { return known.size(); }
+};
+
 /// Knows an id by what `key` makes of it.
 struct PartOf {
   static constexpr bool exact = true;
@@ -336,6 +373,10 @@ TEST_CASE("the kit catches a window that is shorter than stated, of either kind"
   CHECK(pulse::conformance::dedup([] { return pulse::LruWindow{100, 1}; }, {.window = 500, .capacity = 100}) ==
         "a committed id is remembered for the stated window, to its edge (seed 1)");
   CHECK(pulse::conformance::dedup([] { return pulse::LruWindow{100, 1}; }, {.window = 10, .capacity = 99}) == "size never exceeds the stated bound (seed 1)");
+}
+
+TEST_CASE("the kit catches a strategy whose done ids become leased, held by nobody, behind its window") {
+  CHECK(pulse::conformance::dedup([] { return Stuck{}; }, {.window = 500}) == "a committed id that is forgotten is fresh: nobody handles it (seed 1)");
 }
 
 TEST_CASE("the kit catches a batch that differs from one by one") {

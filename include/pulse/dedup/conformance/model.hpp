@@ -162,6 +162,8 @@ class Model {
       return "a lease is not forgotten before it ends";
     } else if (known->second.state == Claim::done && answer != Claim::done && claims_ - known->second.touched < laws_.window) {
       return "a committed id is remembered for the stated window";
+    } else if (D::exact && known->second.state == Claim::done && answer == Claim::leased) {  // one that is not exact may take it for another that is leased
+      return "a committed id that is forgotten is fresh: nobody handles it";
     }
     if (answer == Claim::fresh) {
       model_[id] = {Claim::leased, claims_, held};
