@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "../support/refused_call.hpp"
+#include "pulse/core/clock.hpp"
 #include "pulse/dedup/conformance.hpp"
 #include "pulse/dedup/conformance/recovery.hpp"
 #include "pulse/dedup/fifo_window.hpp"
@@ -347,6 +348,30 @@ TEST_CASE("a smaller or larger window takes over what is there") {
     CHECK(dedup.claim(id(49'999)) == Claim::done);
     CHECK(dedup.claim(id(49'950)) == Claim::done);
   }
+}
+
+TEST_CASE("a start gives each id of a TtlWindow its whole time anew, as the page says: the journal has no times") {
+  const Place place;
+  pulse::ManualClock clock;
+  using Window = pulse::BasicTtlWindow<pulse::ManualClock>;
+  const auto start = [&] {
+    auto window = Journaled<Window>::open(Window{std::chrono::minutes{1}, 100, {}, clock}, {.path = place.path()});
+    REQUIRE(window);
+    return *std::move(window);
+  };
+  {
+    auto window = start();
+    REQUIRE(window.claim(id(1)) == Claim::fresh);
+    window.commit(id(1));
+  }
+  for (int life = 0; life < 3; ++life) {
+    clock.advance(std::chrono::seconds{59});
+    auto window = start();
+    CHECK(window.claim(id(1)) == Claim::done);
+  }
+  auto window = start();
+  clock.advance(std::chrono::seconds{62});
+  CHECK(window.claim(id(1)) == Claim::fresh);
 }
 
 TEST_CASE("a checkpoint left half made by a crash is ignored") {

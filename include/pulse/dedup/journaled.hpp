@@ -19,7 +19,8 @@ namespace pulse::inline v0_1 {
 ///
 /// After a crash at any point, `kill -9` included, the strategy knows the ids of the commits that were made, in the order of their commits, as far
 /// back as the journal's window; what was leased is absent, and so is handled when it comes again. That a claim found an id done is not
-/// recorded: after a start, an LruWindow has them in the order of their commits.
+/// recorded: after a start, an LruWindow has them in the order of their commits. Nor is the time of a commit: a start begins that of all ids of a
+/// TtlWindow anew.
 ///
 /// A claim is `fresh` only when the journal has room for its commit. Where it cannot have - the disk is full - a new id's claim answers
 /// `unavailable`, ids that are known are answered as ever, and `journal().status()` says why. What is refused takes no place of a
