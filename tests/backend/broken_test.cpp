@@ -3,11 +3,13 @@
 // Backends that each break one law, and the law that the kit must name.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -53,6 +55,10 @@ enum class Fault {
   wake_does_nothing,
   wake_without_a_flag,
   publish_wakes_nobody,
+  ids_forgotten,
+  ids_of_deliveries,
+  dead_letters_repeated,
+  retries_counted_again,
 };
 
 /// Which member was given an entry last, and where it stands in that one's batch.
@@ -61,9 +67,17 @@ struct Seat {
   std::uint32_t index;
 };
 
+/// A delivery as a broken backend gives it.
+struct Given : Member::delivery_type {
+  pulse::EntryId shown;
+  std::uint64_t more = 0;  ///< than it was delivered
+  [[nodiscard]] pulse::EntryId id() const { return shown; }
+  [[nodiscard]] std::uint64_t delivery_count() const { return Member::delivery_type::delivery_count() + more; }
+};
+
 struct Broken {
   struct subscription_type {
-    using delivery_type = Member::delivery_type;
+    using delivery_type = Given;
 
     auto receive(std::size_t max, std::chrono::milliseconds wait) {
       if (fault == Fault::receives_one_more) {
@@ -80,13 +94,17 @@ struct Broken {
     auto claim_stale(std::chrono::milliseconds idle, std::size_t max) {
       if (fault == Fault::claims_own_waiting && waits) {
         again = std::make_unique<Member>(as_restarted());
-        return again->receive(max, 0ms);
+        return seated(again->receive(max, 0ms));
       }
       return seated(
           member->claim_stale(fault == Fault::claims_what_is_fresh ? 0ms : idle, fault == Fault::claim_bound_per_stream ? max * options.streams.size() : max));
     }
     pulse::Status settle(const pulse::Settlement& settlement) {
       waits = waits || !settlement.retries.empty();
+      dead += settlement.dead_letters.size();
+      for (const pulse::RetryItem& item : settlement.retries) {
+        more[ids[item.index]] += item.counts && !said.insert(item.index).second && fault == Fault::retries_counted_again ? 1 : 0;
+      }
       if (fault == Fault::forgets_settlements) {
         return {};
       }
@@ -141,6 +159,9 @@ struct Broken {
       if (fault == Fault::dead_letters_uncounted) {
         told->dead_letters = 0;
       }
+      if (fault == Fault::dead_letters_repeated) {
+        told->dead_letters = std::max<std::uint64_t>(told->dead_letters, dead);
+      }
       if (fault == Fault::lag_uncounted) {
         told->lag = 0;
       }
@@ -148,19 +169,25 @@ struct Broken {
     }
 
     Member as_restarted() { return *bus->subscribe(options); }
-    pulse::Result<pulse::Batch<delivery_type>> asleep(std::size_t max, std::chrono::milliseconds wait) {
+    pulse::Result<pulse::Batch<Member::delivery_type>> asleep(std::size_t max, std::chrono::milliseconds wait) {
       for (const pulse::SteadyTime until = clock.steady() + wait; clock.steady() < until && !*woken;) {
         std::this_thread::sleep_for(1ms);
       }
       return member->receive(max, 0ms);
     }
-    pulse::Result<pulse::Batch<delivery_type>> seated(pulse::Result<pulse::Batch<delivery_type>> batch) {
+    pulse::Result<pulse::Batch<delivery_type>> seated(pulse::Result<pulse::Batch<Member::delivery_type>> batch) {
       ids.clear();
+      said.clear();
+      given.clear();
       for (const auto& delivery : batch->deliveries) {
-        (*seats)[delivery.id()] = {member.get(), static_cast<std::uint32_t>(ids.size())};
-        ids.push_back(delivery.id());
+        const pulse::EntryId id = delivery.id();
+        (*seats)[id] = {member.get(), static_cast<std::uint32_t>(ids.size())};
+        ids.push_back(id);
+        pulse::EntryId shown = fault == Fault::ids_forgotten ? pulse::EntryId{} : id;
+        shown.seq += fault == Fault::ids_of_deliveries ? delivery.delivery_count() - 1 : 0;
+        given.push_back({delivery, shown, more[id]});
       }
-      return batch;
+      return pulse::Batch<delivery_type>{given, batch->vanished, batch->more};
     }
     Seat owner(std::uint32_t index, Fault whoever) { return fault == whoever ? seats->at(ids[index]) : Seat{member.get(), index}; }
 
@@ -171,6 +198,10 @@ struct Broken {
     std::shared_ptr<std::map<pulse::EntryId, Seat>> seats;
     std::unique_ptr<Member> member;
     std::vector<pulse::EntryId> ids{};
+    std::vector<Given> given{};
+    std::set<std::uint32_t> said{};                  ///< of the batch, to be retried
+    std::map<pulse::EntryId, std::uint64_t> more{};  ///< see Given
+    std::size_t dead = 0;
     bool waits = false;
     std::unique_ptr<Member> again{};
     std::unique_ptr<std::atomic<bool>> woken = std::make_unique<std::atomic<bool>>(false);
@@ -263,6 +294,10 @@ TEST_CASE("the kit of backends names the law that is broken") {
   names(Fault::wake_does_nothing, "a wake ends the next receive at once");
   names(Fault::wake_without_a_flag, "a wake ends the next receive at once");
   names(Fault::publish_wakes_nobody, "a waiting receive gives an entry that comes");
+  names(Fault::ids_forgotten, "a delivery has the id that its publish returned");
+  names(Fault::ids_of_deliveries, "a retry has the id of its entry");
+  names(Fault::dead_letters_repeated, "a dead letter that was said twice is there once");
+  names(Fault::retries_counted_again, "a retry that counts and was said twice is counted once");
 }
 
 TEST_CASE("the backend of faults, without any, keeps the laws") {

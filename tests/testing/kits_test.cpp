@@ -42,6 +42,17 @@ struct ClockThatGoesBack {
   static void wait_until(std::condition_variable& condition, std::unique_lock<std::mutex>& lock, pulse::SteadyTime) { condition.wait_for(lock, 1ms); }
 };
 
+/// Whoever waits on it sleeps until he is notified.
+struct ClockWithoutDeadlines {
+  [[nodiscard]] static pulse::WallTime wall() { return pulse::SystemClock::wall(); }
+  [[nodiscard]] static pulse::SteadyTime steady() { return pulse::SystemClock::steady(); }
+  static void wait_until(std::condition_variable& condition, std::unique_lock<std::mutex>& lock, pulse::SteadyTime deadline) {
+    if (steady() < deadline) {
+      condition.wait(lock);
+    }
+  }
+};
+
 struct CodecThatReplaces : pulse::JsonCodec {
   template <class Env>
   void encode(const Env& envelope, std::string& out) {
@@ -73,10 +84,11 @@ struct Rate {
 
 }  // namespace
 
-TEST_CASE("kit of clocks: ours pass, one that goes back does not") {
+TEST_CASE("kit of clocks: ours pass, one that goes back and one that forgets deadlines do not") {
   CHECK(pulse::conformance::clock(pulse::SystemClock{}) == "");
   CHECK(pulse::conformance::clock(pulse::ManualClock{}) == "");
   CHECK(pulse::conformance::clock(ClockThatGoesBack{}).find("steady never goes back") == 0);
+  CHECK(pulse::conformance::clock(ClockWithoutDeadlines{}).find("a wait ends about its deadline") == 0);
 }
 
 TEST_CASE("kit of codecs: ours passes, those that are broken are told what they break") {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "pulse/backend/conformance/ids.hpp"
 #include "pulse/backend/conformance/members.hpp"
 #include "pulse/backend/conformance/streams.hpp"
 #include "pulse/backend/conformance/waking.hpp"
@@ -149,6 +150,14 @@ template <class Make, class Pass = AdvanceClock>
     if (broken("a retry that was said twice comes once", "", text(one.receive(1, 0ms)))) {
       return law;
     }
+    (void)b->publish("s", "b");
+    (void)one.receive(1, 0ms);
+    (void)one.settle({{}, retry, {}});
+    (void)one.settle({{}, retry, {}});
+    pass(clock, 500ms);
+    if (broken("a retry that counts and was said twice is counted once", "b:2 ", text(one.receive(2, 0ms)))) {
+      return law;
+    }
   }
   {
     auto b = make(clock);
@@ -197,6 +206,7 @@ template <class Make, class Pass = AdvanceClock>
     (void)one.receive(1, 0ms);
     const std::vector<DeadLetterItem> dead{{0, "because"}};
     (void)one.settle({{}, {}, dead});
+    (void)one.settle({{}, {}, dead});  // as after an error, where it had been done
     (void)one.flush(1s);
     const auto letters = b->dead_letters("s", {}, 10);
     if (!letters || letters->size() != 1 || letters->front().data != "poison" || letters->front().reason != "because" || letters->front().original_id != *id ||
@@ -219,6 +229,9 @@ template <class Make, class Pass = AdvanceClock>
     if (!again || again->size() != 1 || !b->purge("s", again->front().id) || b->purge("s", again->front().id) || !b->dead_letters("s", {}, 10)->empty()) {
       return "a purge removes for good, once";
     }
+  }
+  if (law = backend_laws::ids(make, pass); !law.empty()) {
+    return law;
   }
   if (law = backend_laws::members(make, pass); !law.empty()) {
     return law;

@@ -104,6 +104,11 @@ std::string members(Make& make, Pass& pass) {
     if (const auto state = one.state(0); !state || state->pending != 0 || state->dead_letters != 1) {
       return "a dead letter is counted by state, and pending no more";
     }
+    (void)one.settle({{}, {}, dead});  // as after an error, where it had been done
+    (void)one.flush(1s);
+    if (const auto state = one.state(0); !state || state->dead_letters != 1) {
+      return "a dead letter that was said twice is there once";
+    }
   }
   return "";
 }
