@@ -318,15 +318,11 @@ class RedisBackend {
         "redriving", [&](auto& c) { c.begin_script(static_cast<std::size_t>(Script::redrive), 2)(dlq)(stream)(first)(last)(max); },
         [&](ReplyReader& reply) {
           std::uint32_t count = 0;
-          if (!reply.array(count)) {
-            return false;
+          bool read = reply.array(count);
+          for (; read && count > 0; --count) {
+            read = detail::read_id(reply, ids.emplace_back());
           }
-          while (count-- > 0) {
-            if (!detail::read_id(reply, ids.emplace_back())) {
-              return false;
-            }
-          }
-          return true;
+          return read;
         });
   }
 
