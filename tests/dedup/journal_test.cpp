@@ -39,6 +39,7 @@ using pulse::JournalOptions;
 
 static_assert(pulse::DurableDedup<Journaled<FifoWindow>> && !pulse::DurableDedup<FifoWindow> && Journaled<FifoWindow>::exact);
 static_assert(!std::is_constructible_v<pulse::Sharded<Journaled<FifoWindow>>, std::size_t>);  // its shards need a seed that stays
+static_assert(pulse::DurableDedup<pulse::Sharded<Journaled<FifoWindow>>> && !pulse::DurableDedup<pulse::Sharded<FifoWindow>>);
 
 namespace {
 
@@ -135,6 +136,15 @@ TEST_CASE("Journaled keeps the laws of what it journals, and those of recovery f
   }
   const auto open = [&] { return *Journaled<pulse::SeenSet>::open(pulse::SeenSet{}, {.path = place.path(), .window = 500}); };
   CHECK(pulse::conformance::recovery(open, [&] { place.erase(); }, {.window = 500, .kills = 5}) == "");
+}
+
+TEST_CASE("Sharded around a Journaled, with one journal a shard, keeps the laws of recovery") {
+  const Place place;
+  const auto open = [&] {
+    const auto shard = [&](std::size_t index) { return opened(place.path(std::to_string(index)), 1000); };
+    return pulse::Sharded<Journaled<FifoWindow>>{4, shard, 7};
+  };
+  CHECK(pulse::conformance::recovery(open, [&] { place.erase(); }, {.window = 1000, .kills = 10}) == "");
 }
 
 TEST_CASE("a journal that ends at any byte brings back the first of what it was told") {

@@ -43,6 +43,7 @@ template <Dedup S>
 class Sharded : public detail::Wraps<S> {
  public:
   static constexpr bool concurrent = true;
+  static constexpr bool durable = DurableDedup<S>;
   static constexpr std::size_t max_shards = 65536;
   /// A shard for 64 ids, 32 to 2048: two threads that meet in one of fewer spend more on handing its memory to each other than they gain.
   [[nodiscard]] static constexpr std::size_t default_shards(std::size_t capacity) noexcept {
