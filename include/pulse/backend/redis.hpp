@@ -146,9 +146,10 @@ class RedisBackend {
 
   /// The id of the newest dead letter of `stream`; 0-0 where there is none.
   Result<EntryId> newest_dead_letter(std::string_view stream) {
+    const std::string dlq = dlq_key(stream);  // a command refers to its words until its end
     EntryId id;
     Status asked = commands_->ask(
-        "XREVRANGE", [&](auto& c) { c.begin_script(static_cast<std::size_t>(Script::newest), 1)(dlq_key(stream)); },
+        "XREVRANGE", [&](auto& c) { c.begin_script(static_cast<std::size_t>(Script::newest), 1)(dlq); },
         [&](ReplyReader& reply) { return detail::read_id(reply, id); });
     return asked ? Result<EntryId>{id} : Result<EntryId>{std::move(asked).error()};
   }
@@ -316,14 +317,7 @@ class RedisBackend {
     const std::string dlq = dlq_key(stream);
     return commands_->ask(
         "redriving", [&](auto& c) { c.begin_script(static_cast<std::size_t>(Script::redrive), 2)(dlq)(stream)(first)(last)(max); },
-        [&](ReplyReader& reply) {
-          std::uint32_t count = 0;
-          bool read = reply.array(count);
-          for (; read && count > 0; --count) {
-            read = detail::read_id(reply, ids.emplace_back());
-          }
-          return read;
-        });
+        [&](ReplyReader& reply) { return detail::read_ids(reply, ids); });
   }
 
   Status remove(std::string_view stream, std::string_view key, EntryId id) {

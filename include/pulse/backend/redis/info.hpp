@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "pulse/core/delivery.hpp"
 #include "pulse/core/entry_id.hpp"
@@ -25,6 +26,19 @@ inline bool read_count(ReplyReader& reader, std::uint64_t& out) noexcept {
 inline bool read_id(ReplyReader& reader, EntryId& out) noexcept {
   std::string_view text;
   return reader.text(text) && parse_entry_id(text, out);
+}
+
+inline bool read_ids(ReplyReader& reader, std::vector<EntryId>& out) {
+  std::uint32_t ids = 0;
+  if (!reader.array(ids)) {
+    return false;
+  }
+  while (ids-- > 0) {
+    if (!read_id(reader, out.emplace_back())) {
+      return false;
+    }
+  }
+  return true;
 }
 
 /// Calls `field(name, reader)` for each name of a map's reply; it reads the value and says so, or the value is passed over.
