@@ -274,7 +274,7 @@ TEST_CASE_FIXTURE(Fixture, "notices: however a delivery ends, it is told once") 
     REQUIRE(one.poll());
   }
   CHECK(ends.log ==
-        "1-0 success;2-0 duplicate;3-0 retry;4-0 error;5-0 retry;6-0 dead_letter;7-0 stale;"
+        "1-0 success;2-0 duplicate;3-0 leased;4-0 error;5-0 retry;6-0 dead_letter;7-0 stale;"
         "8-0 invalid;9-0 dead_letter;10-0 success;11-0 dead_letter;");
 }
 
