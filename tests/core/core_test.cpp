@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "pulse/core/clock.hpp"
 #include "pulse/core/delivery.hpp"
@@ -71,6 +72,16 @@ TEST_CASE("headers: set, find, clear; storage is reused") {
   CHECK(headers != copy);
   headers.set("b", std::string(100, 'x'));
   CHECK(headers == copy);
+}
+
+TEST_CASE("result: the value of one that nobody keeps lives as long as a loop over it") {
+  const auto ask = [] { return pulse::Result<std::vector<std::string>>{{std::string(40, 'a'), std::string(40, 'b')}}; };
+  std::string all;
+  for (const std::string& each : *ask()) {
+    all += each;
+  }
+  CHECK(all == std::string(40, 'a') + std::string(40, 'b'));
+  static_assert(!std::is_reference_v<decltype(*ask())>);
 }
 
 TEST_CASE("headers: what is set may be a part of the headers themselves") {

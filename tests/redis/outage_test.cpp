@@ -124,12 +124,12 @@ TEST_CASE("redis outage: a server that takes long to load is waited for (LOADING
   publish_events(direct, 0, 100);
   {
     Cli redis = server.connect();
-    CHECK(redis({"EVAL", "for i = 1, 5000 do redis.call('SET', 'key:' .. i, 'x') end", "0"}) == "nil");
+    CHECK(redis({"EVAL", "for i = 1, 20000 do redis.call('SET', 'key:' .. i, 'x') end", "0"}) == "nil");
   }
   pipeline.on_event([&](int event) {
     if (event == 40) {
       server.kill();
-      server.configure("key-load-delay 100");  // microseconds a command: half a second in all
+      server.configure("key-load-delay 100");  // microseconds a command: two seconds in all, longer than any pause before an attempt by then
       server.start_without_waiting();
     }
   });
