@@ -23,7 +23,7 @@ except ImportError:
 root = pathlib.Path(sys.argv[1])
 actionlint = sys.argv[2] if len(sys.argv) > 2 and shutil.which(sys.argv[2]) else None
 files = {path.name: path.read_text() for path in sorted((root / ".github/workflows").glob("*.yml"))}
-check_parts = set(re.findall(r"^step (\w+) ", (root / "tests/scripts/check.sh").read_text(), re.M))
+check_parts = set(re.findall(r"^ *step (\w+) ", (root / "tests/scripts/check.sh").read_text(), re.M))
 commands = set(re.findall(r"^  ([a-z][a-z |]*)\)", (root / "dev").read_text(), re.M))
 commands = {word.strip() for line in commands for word in line.split("|")}
 # Beside ./dev: what must be there before the checkout, and what only tells.
