@@ -105,7 +105,7 @@ class ByHand {
   static auto subscribe(Bus& bus) {
     pulse::SubscribeOptions options;
     options.streams = {stream};
-    return std::move(*bus.subscribe(options));
+    return *bus.subscribe(options);
   }
   Dedup& dedup_;
   Metrics& metrics_;

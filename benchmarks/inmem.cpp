@@ -26,7 +26,7 @@ auto member(Bus& bus, const char* name = "one") {
   pulse::SubscribeOptions options;
   options.streams = {"s"};
   options.consumer = name;
-  return std::move(*bus.subscribe(options));
+  return *bus.subscribe(options);
 }
 
 void require(bool right) {

@@ -242,7 +242,7 @@ void dead_letters() {
     std::vector<pulse::DeadLetter> letters;
     while (letters.empty()) {
       (void)consumer.poll(1ms);
-      letters = std::move(*bus.dead_letters(stream, {}, 1));
+      letters = *bus.dead_letters(stream, {}, 1);
     }
     say(what, "", letters.front().reason);
     (void)bus.purge(stream, letters.front().id);

@@ -21,7 +21,7 @@ template <class B>
 auto received(B& bus, const char* stream) {
   pulse::SubscribeOptions options;
   options.streams = {stream};
-  return std::move(*bus.subscribe(options));
+  return *bus.subscribe(options);
 }
 
 struct Any {
