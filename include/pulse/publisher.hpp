@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <boost/hana/unpack.hpp>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -8,7 +9,9 @@
 
 #include "pulse/concept/observer.hpp"
 #include "pulse/consumer/options.hpp"
+#include "pulse/core/describe.hpp"
 #include "pulse/core/envelope.hpp"
+#include "pulse/core/nullable.hpp"
 #include "pulse/core/trace.hpp"
 #include "pulse/detail/uuid.hpp"
 #include "pulse/metrics/no_metrics.hpp"

@@ -124,22 +124,9 @@ class JsonCodec {
   const char* read_one_of(detail::JsonScanner& in, const char* at, Env& envelope, DecodeError& error, bool& warned, Events<E>) {
     return read_event(in, at, envelope.payload, error, warned);
   }
-  template <class... E>
-  static constexpr bool schemas_differ() {
-    constexpr std::string_view ids[] = {schema_id_of<E>...};
-    for (std::size_t i = 0; i < sizeof...(E); ++i) {
-      for (std::size_t j = 0; j < i; ++j) {
-        if (ids[i] == ids[j]) {
-          return false;
-        }
-      }
-    }
-    return true;
-  }
-
   template <class Env, class... E>
   const char* read_one_of(detail::JsonScanner& in, const char* at, Env& envelope, DecodeError& error, bool& warned, Events<E...>) {
-    static_assert(schemas_differ<E...>(),
+    static_assert(detail::all_differ({schema_id_of<E>...}),
                   "pulse: two of the events that a consumer handles have the same schema_id, by which they are told apart: the second would never be read. "
                   "Handle one of them (pulse::v2::FeedbackEvent reads both tracks), or name the other's schema differently. See docs/reference/events.md");
     const char* past = nullptr;

@@ -11,6 +11,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <iterator>
 #include <string_view>
 #include <type_traits>
@@ -152,17 +153,19 @@ concept Described = requires {
 };
 
 namespace detail {
-template <class... F>
-constexpr bool names_differ(const boost::hana::tuple<F...>&) {
-  constexpr std::string_view names[] = {F::name..., std::string_view{}};
-  for (std::size_t i = 0; i < sizeof...(F); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      if (names[i] == names[j]) {
+constexpr bool all_differ(std::initializer_list<std::string_view> names) noexcept {
+  for (const std::string_view* one = names.begin(); one != names.end(); ++one) {
+    for (const std::string_view* other = names.begin(); other != one; ++other) {
+      if (*one == *other) {
         return false;
       }
     }
   }
   return true;
+}
+template <class... F>
+constexpr bool names_differ(const boost::hana::tuple<F...>&) {
+  return all_differ({F::name...});
 }
 template <class F>
 constexpr bool assert_bounds() {

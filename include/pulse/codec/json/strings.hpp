@@ -10,6 +10,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "pulse/detail/utf8.hpp"
+
 namespace pulse::inline v0_1::detail {
 
 /// Puts a text into a string or a view. Feeds say the same again with each event, or something as long: then it is one copy to where the string is.
@@ -109,31 +111,12 @@ class JsonStrings {
       if (static_cast<unsigned char>(*at) < 0x20) {
         return fail(at, "a raw control character in a string");
       }
-      const std::ptrdiff_t length = utf8(at);
+      const std::size_t length = utf8_length({at, static_cast<std::size_t>(end_ - at)}, 0);
       if (length == 0) {
         return fail(at, "invalid UTF-8");
       }
       at = plain_end(at + length);
     }
-  }
-
-  /// The length of the multi-byte character at hand, 0 where there is none: no overlong form, no surrogate, nothing over U+10FFFF
-  /// (Unicode 15, table 3-7).
-  std::ptrdiff_t utf8(const char* at) const noexcept {
-    const auto byte = [&](std::ptrdiff_t i) { return end_ - at > i ? static_cast<unsigned char>(at[i]) : 0U; };
-    const auto tail = [&](std::ptrdiff_t i) { return (byte(i) & 0xc0U) == 0x80U; };
-    const unsigned lead = byte(0);
-    const unsigned second = byte(1);
-    if (lead >= 0xc2 && lead <= 0xdf && tail(1)) {
-      return 2;
-    }
-    if ((lead & 0xf0U) == 0xe0 && tail(1) && tail(2) && !(lead == 0xe0 && second < 0xa0) && !(lead == 0xed && second > 0x9f)) {
-      return 3;
-    }
-    if (lead >= 0xf0 && lead <= 0xf4 && tail(1) && tail(2) && tail(3) && !(lead == 0xf0 && second < 0x90) && !(lead == 0xf4 && second > 0x8f)) {
-      return 4;
-    }
-    return 0;
   }
 
   /// Four hexadecimal digits, or a value over 0xffff.
