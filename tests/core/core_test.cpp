@@ -86,10 +86,10 @@ TEST_CASE("result: the value of one that nobody keeps lives as long as a loop ov
 
 TEST_CASE("headers: what is set may be a part of the headers themselves") {
   pulse::Headers headers;
-  headers.set("a", std::string(100, 'x'));
+  headers.set("a", "short");                       // within the string itself, which moves when the headers do
   for (const char* name : {"b", "c", "d", "e"}) {  // past every size at which they move
     headers.set(name, *headers.find("a"));
-    CHECK(*headers.find(name) == std::string(100, 'x'));
+    CHECK(*headers.find(name) == "short");
   }
 }
 
