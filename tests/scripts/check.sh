@@ -71,6 +71,9 @@ fuzz() { # a case each
 as_readme() { # from nothing, so that the log of the compiler is whole
   rm -rf .build/test
   ./dev test
+  code=$?
+  cp .build/test/compile.log .build/test.log
+  return $code
 }
 
 tested_by_gcc12() {
@@ -78,15 +81,18 @@ tested_by_gcc12() {
   c++ --version | grep -q 'Free Software Foundation' && [ "$(c++ -dumpversion)" = 12 ]
 }
 
-warnings_of_gcc() { # where `c++` is g++ 12, ./dev test has just built and run it all
+warnings_of_gcc() { # where `c++` is g++ 12, ./dev test has just built it all; what only an optimizer sees, it sees in the examples
+  variant optimized g++-12 -Dwerror=true -Dbuildtype=release -Dtests=false || return 1
   if tested_by_gcc12; then
-    [ -s .build/test/compile.log ] && ! grep -B2 -A6 'warning:' .build/test/compile.log
+    grep -q 'Linking target tests/test_core' .build/test.log && ! grep -B2 -A6 'warning:' .build/test.log
   else
     # shellcheck disable=SC2086
-    variant gcc g++-12 -Dwerror=true $EVERYTHING
+    variant gcc g++-12 -Dwerror=true -Doptimization=g $LIGHT $EVERYTHING
   fi
 }
 
+# As in ./dev: most of what -O2 -g compiles for a build that runs once is never looked at.
+LIGHT='-Ddebug=false -Dcpp_args=-g1'
 step test 'as README.md says: ./dev test' as_readme
 # Here everything is installed: what is optional elsewhere must be found, or a part that fell away would go unnoticed.
 EVERYTHING='-Dredis=enabled -Dhiredis=enabled -Dfmt=enabled -Dhttp=enabled -Dprometheus_cpp=enabled -Dspdlog=enabled'
@@ -95,21 +101,22 @@ case $parts in
   '  ') ;;  # all of it: the build with sanitizers is clang 19's, of the same sources, under the same warnings
   *)
     # shellcheck disable=SC2086
-    step clang 'clang 19, warnings are errors' variant clang clang++-19 -Dwerror=true $EVERYTHING
+    step clang 'clang 19, warnings are errors' variant clang clang++-19 -Dwerror=true -Doptimization=0 $LIGHT $EVERYTHING
     ;;
 esac
 # shellcheck disable=SC2086
-step asan 'clang 19, warnings are errors, address and undefined behaviour sanitizers' variant asan clang++-19 -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false $EVERYTHING -- --suite unit --suite tree
+step asan 'clang 19, warnings are errors, address and undefined behaviour sanitizers' variant asan clang++-19 -Dwerror=true -Doptimization=0 $LIGHT -Db_sanitize=address,undefined -Db_lundef=false $EVERYTHING -- --suite unit --suite errors
 step sim 'simulation: 400,000 schedules' ./dev sim --schedules 400000
 step asan 'simulation: 100,000 other schedules under the same sanitizers' env ASAN_OPTIONS=detect_stack_use_after_return=0 .build/asan/tests/sim/pulse-sim --from 1000001 --schedules 100000
 # Where there are threads; the programs that count allocations replace operator new, which this sanitizer does itself.
 TARGETS='test_dedup_threads test_engine test_consumer test_backend test_control test_metrics test_runtime test_stress test_redis test_redis_client test_ext shifted_clock'
-step tsan 'thread sanitizer' variant tsan clang++-19 -Db_sanitize=thread -Db_lundef=false -Dexamples=false -- dedup_threads engine consumer backend control metrics runtime stress redis redis_client ext
+step tsan 'thread sanitizer' variant tsan clang++-19 -Doptimization=0 $LIGHT -Db_sanitize=thread -Db_lundef=false -Dexamples=false -- dedup_threads engine consumer backend control metrics runtime stress redis redis_client ext
 TARGETS='test_core test_consumer test_runtime test_redis_client'
-step libcxx 'clang 19 with libc++, warnings are errors' variant libcxx clang++-19 -Dwerror=true -Dcpp_args=-stdlib=libc++ -Dcpp_link_args=-stdlib=libc++ -Dexamples=false -- core consumer runtime redis_client
+step libcxx 'clang 19 with libc++, warnings are errors' variant libcxx clang++-19 -Dwerror=true -Doptimization=0 -Ddebug=false -Dcpp_args=-stdlib=libc++ -Dcpp_link_args=-stdlib=libc++ -Dexamples=false -- core consumer runtime redis_client
 TARGETS=
 step fuzz 'fuzzing: a minute of each target' fuzz
 step differential 'in-memory is Redis: 10,000 random sequences' ./dev differential --sequences 10000
+step tree 'the tree: headers one by one, errors as they print, snippets, tables' ./dev test --suite tree
 step tree 'format' format
 step tree 'tidy' tidy
 step tree 'scripts' shellcheck -e SC2317 dev .ci/run tests/scripts/check.sh

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""docs/reference/errors.md, out of what really is printed: by a compiler for each tests/compile_fail file, by the program say_errors at run time.
-usage: errors.py ROOT PROGRAM [--write] -- COMPILER...
+"""Errors of composition, and docs/reference/errors.md out of what really is printed: by a compiler for each tests/compile_fail file, by the program
+say_errors at run time ("-": it was not built). usage: errors.py ROOT PROGRAM|- [--write] -- COMPILER...
 
 What only some compilers say is left out of the page: the text of an assertion is the same for all of them. A message that no file provokes is taken from
 the header that has it."""
-import concurrent.futures
-import os
 import pathlib
 import re
 import subprocess
 import sys
 
+import compile_fail
 from cases import exit_code, report
 
 split = sys.argv.index("--")
@@ -27,14 +26,6 @@ CODES = [
     ("capacity", "a stated bound is reached", "try later, or raise the bound"),
     ("stopped", "asked after a stop", "nothing"),
 ]
-
-
-def compiled(file):
-    """What the compiler says of the file: the text of its one assertion."""
-    done = subprocess.run([*compiler, "-std=c++20", "-fsyntax-only", f"-I{root / 'include'}", str(file)], text=True, capture_output=True,
-                          env={**os.environ, "LC_ALL": "C"})
-    found = re.findall(r"error: static assertion failed[^\n]*?(pulse: [^\n]*)", done.stderr)
-    return file.stem, found[0].strip().rstrip('"') if len(found) == 1 else None
 
 
 def asserted():
@@ -55,8 +46,10 @@ def cell(text):
     return re.sub(r"docs/reference/(\S+\.md)", r"[docs/reference/\1](\1)", "`".join(parts))  # so the pages that errors name are known to exist
 
 
-with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    printed = dict(pool.map(compiled, sorted((root / "tests" / "compile_fail").glob("*.cpp"))))
+printed = compile_fail.run(compiler, root / "tests" / "compile_fail", root / "include")
+if program == "-":
+    print("skipped the page of errors: Boost.Beast, whose errors it shows, is not installed")
+    sys.exit(exit_code())
 said = subprocess.run([program], text=True, capture_output=True, timeout=120)
 rows = [line.split("\t") for line in said.stdout.splitlines()]
 texts = asserted()
@@ -106,7 +99,6 @@ text = "\n".join(out).rstrip() + "\n"
 if "--write" in sys.argv:
     page.write_text(text)
 
-report("each file of tests/compile_fail fails by one assertion of Pulse", [name for name, text in printed.items() if text is None])
 report("what is printed stands in a header", [text for text in printed.values() if text and text not in texts])
 report("each error of the program happens", [said.stderr.strip()] if said.returncode or not rows else [])
 old = page.read_text().splitlines() if page.exists() else []
