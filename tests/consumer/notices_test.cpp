@@ -49,7 +49,7 @@ struct Transcript {
   std::string take() { return std::exchange(log, {}); }
 };
 
-struct Fixture {
+struct Told {
   ScriptedBackend backend;
   MapDedup dedup;
   CountingMetrics counts;
@@ -87,7 +87,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "notices: a start, a stop, and nothing of what goes well between them") {
+TEST_CASE_FIXTURE(Told, "notices: a start, a stop, and nothing of what goes well between them") {
   push({{{1, 0}, "a"}});
   poll(3);
   CHECK(transcript.take() == "started group=pipeline consumer=consumer-1\n");
@@ -96,7 +96,7 @@ TEST_CASE_FIXTURE(Fixture, "notices: a start, a stop, and nothing of what goes w
   CHECK(transcript.take() == "stopped group=pipeline consumer=consumer-1\n");
 }
 
-TEST_CASE_FIXTURE(Fixture, "notices: a failing handler, its retries and its dead letter") {
+TEST_CASE_FIXTURE(Told, "notices: a failing handler, its retries and its dead letter") {
   handler.call = [](const Note& note, const pulse::DeliveryContext&) -> Verdict {
     if (note.text == "throws") {
       throw std::runtime_error("no such book");
@@ -115,7 +115,7 @@ TEST_CASE_FIXTURE(Fixture, "notices: a failing handler, its retries and its dead
         "dead_lettered stream=notes entry=5-0 deliveries=9 reason=\"delivered 9 times, allowed are 5: no consumer finished it\"\n");
 }
 
-TEST_CASE_FIXTURE(Fixture, "notices: a backend that fails, comes back, and has connected anew; claims; data that is gone") {
+TEST_CASE_FIXTURE(Told, "notices: a backend that fails, comes back, and has connected anew; claims; data that is gone") {
   backend.script->receive_errors = {pulse::ErrorCode::unavailable, pulse::ErrorCode::protocol};
   poll(5);
   CHECK(transcript.take() ==
@@ -131,7 +131,7 @@ TEST_CASE_FIXTURE(Fixture, "notices: a backend that fails, comes back, and has c
   CHECK(transcript.take() == "claimed entries=2\nreconnected times=2\nvanished entries=3\n");
 }
 
-TEST_CASE_FIXTURE(Fixture, "notices: a lost group ends the consumer, or is made anew") {
+TEST_CASE_FIXTURE(Told, "notices: a lost group ends the consumer, or is made anew") {
   backend.script->receive_errors = {pulse::ErrorCode::no_group};
   SUBCASE("fail") {
     poll(2);
@@ -147,7 +147,7 @@ TEST_CASE_FIXTURE(Fixture, "notices: a lost group ends the consumer, or is made 
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "notices: an observer may ask for the health and stop the consumer, whatever it is told") {
+TEST_CASE_FIXTURE(Told, "notices: an observer may ask for the health and stop the consumer, whatever it is told") {
   options.loop.group_lost = pulse::engine::GroupLost::recreate_at_beginning;
   backend.script->subscribe_errors = {pulse::ErrorCode::unavailable};
   backend.script->receive_errors = {pulse::ErrorCode::no_group};
@@ -181,7 +181,7 @@ TEST_CASE_FIXTURE(Fixture, "notices: an observer may ask for the health and stop
 }
 
 // guarantee 7
-TEST_CASE_FIXTURE(Fixture, "notices: a lease that was lost, before its handler and after") {
+TEST_CASE_FIXTURE(Told, "notices: a lease that was lost, before its handler and after") {
   handler.call = [&](const Note& note, const pulse::DeliveryContext&) {
     backend.script->lose_on_extend = note.text == "a" ? 0 : 2;
     consumer().heartbeat();
@@ -196,7 +196,7 @@ TEST_CASE_FIXTURE(Fixture, "notices: a lease that was lost, before its handler a
 }
 
 // guarantee 1
-TEST_CASE_FIXTURE(Fixture, "notices: an observer that always throws loses no event and no error, and is counted") {
+TEST_CASE_FIXTURE(Told, "notices: an observer that always throws loses no event and no error, and is counted") {
   transcript.throws = true;
   handler.call = [](const Note& note, const pulse::DeliveryContext&) -> Verdict {
     if (note.text == "throws") {
@@ -246,7 +246,7 @@ TEST_CASE("notices: each delivery is handled once, under the outcome that is cou
   CHECK(spans.log == "begin " + with + ";success " + with + ";duplicate " + with + ";begin what stood there before;success what stood there before;invalid ;");
 }
 
-TEST_CASE_FIXTURE(Fixture, "notices: however a delivery ends, it is told once") {
+TEST_CASE_FIXTURE(Told, "notices: however a delivery ends, it is told once") {
   struct Ends {
     std::string log;
     void on(const notice::Handled& each) { log += to_string(each.entry) + " " + std::string(name_of(each.outcome)) + ";"; }

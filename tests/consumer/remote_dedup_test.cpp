@@ -85,7 +85,7 @@ struct LendingMap : RemoteMap {
 };
 static_assert(pulse::RemoteDedup<LendingMap> && pulse::LendingDedup<LendingMap>);
 
-using Fixture = ConsumerFixture<RemoteMap>;
+using RemoteFixture = ConsumerFixture<RemoteMap>;
 
 /// An event that looks into what it was decoded from, wherever the view may be: the event's text, one that may be null, one of several events.
 using View = pulse::v1::BasicFeedbackEvent<std::string_view>;
@@ -139,7 +139,7 @@ std::string feedback(const std::string& of) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch is claimed in one call; what cannot be decoded is not claimed at all") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: a batch is claimed in one call; what cannot be decoded is not claimed at all") {
   push({{{1, 0}, "malformed"}, {{2, 0}, "a"}, {{3, 0}, "invalid"}, {{4, 0}, "b"}, {{5, 0}, "a"}, {{6, 0}, "warned"}});
   CHECK(polls(3) == "subscribe;ack 2;ack 4;ack 6;retry 5;dead 1 (malformed: found malformed);dead 3 (invalid: found invalid);");
   CHECK(dedup.trace == "claim 4;");
@@ -150,13 +150,13 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch is claimed in one call; what c
   CHECK(dedup.state.at(EventId::from_text("a")) == Claim::done);
 }
 
-TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch of nothing but what cannot be decoded asks nobody") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: a batch of nothing but what cannot be decoded asks nobody") {
   push({{{1, 0}, "malformed"}});
   CHECK(polls(3) == "subscribe;dead 1 (malformed: found malformed);");
   CHECK(dedup.trace.empty());
 }
 
-TEST_CASE_FIXTURE(Fixture, "remote dedup: a duplicate is acknowledged, by the producer's id or the entry's") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: a duplicate is acknowledged, by the producer's id or the entry's") {
   push({{{1, 0}, "a"}, {{2, 0}, "no id"}});
   push({{{3, 0}, "a"}, {{2, 0}, "no id", 2}});
   CHECK(polls(4) == "subscribe;ack 1;ack 2;ack 3;ack 2;");
@@ -164,14 +164,14 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: a duplicate is acknowledged, by the pr
   CHECK(metrics.outcome(Outcome::duplicate) == 2);
 }
 
-TEST_CASE_FIXTURE(Fixture, "remote dedup: each batch goes by its own claims, however the one before it was made up") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: each batch goes by its own claims, however the one before it was made up") {
   push({{{1, 0}, "malformed"}, {{2, 0}, "a"}});
   push({{{3, 0}, "b"}, {{4, 0}, "a"}, {{5, 0}, "c"}});
   CHECK(polls(4) == "subscribe;ack 2;dead 1 (malformed: found malformed);ack 3;ack 4;ack 5;");
   CHECK(handled == "a;b;c;");
 }
 
-TEST_CASE_FIXTURE(Fixture, "remote dedup: events that travel as they are, without bytes, are claimed in one call, too") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: events that travel as they are, without bytes, are claimed in one call, too") {
   struct Traits : pulse::DefaultTraits {
     using clock = pulse::ManualClock;
   };
@@ -240,7 +240,7 @@ TEST_CASE("remote dedup: of a claim that failed there is nothing to take and not
   CHECK(dedup.trace == "claim 2;claim 2;release;");
 }
 
-TEST_CASE_FIXTURE(Fixture, "remote dedup: while it cannot be asked nobody handles anything, and then the same batch is handled") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: while it cannot be asked nobody handles anything, and then the same batch is handled") {
   dedup.claim_errors = {ErrorCode::unavailable, ErrorCode::unavailable};
   push({{{1, 0}, "a"}, {{2, 0}, "b"}});
   push({{{3, 0}, "c"}});
@@ -249,7 +249,7 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: while it cannot be asked nobody handle
   CHECK(handled == "a;b;c;");
 }
 
-TEST_CASE_FIXTURE(Fixture, "remote dedup: it hears who claims, once, before the first claim") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: it hears who claims, once, before the first claim") {
   static_assert(pulse::OwnedDedup<RemoteMap> && !pulse::OwnedDedup<MapDedup>);
   options.subscribe.consumer = "two";
   dedup.while_claiming = [this] { CHECK(dedup.name == "two"); };
@@ -287,7 +287,7 @@ TEST_CASE_FIXTURE(ConsumerFixture<LendingMap>, "remote dedup: a consumer does no
 }
 
 // guarantee 2
-TEST_CASE_FIXTURE(Fixture, "remote dedup: nothing is acknowledged before its mark is known to be there") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: nothing is acknowledged before its mark is known to be there") {
   dedup.flush_errors = {ErrorCode::unavailable};
   push({{{1, 0}, "a"}});
   CHECK(polls(2) == "subscribe;");
@@ -297,7 +297,7 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: nothing is acknowledged before its mar
 }
 
 // guarantee 6
-TEST_CASE_FIXTURE(Fixture, "remote dedup: a window that is away for a moment at a stop costs no mark and no ack") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: a window that is away for a moment at a stop costs no mark and no ack") {
   handler.call = [this](const Note&, const pulse::DeliveryContext&) {
     consumer().stop();
     return Verdict::ack();
@@ -310,7 +310,7 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: a window that is away for a moment at 
 }
 
 // guarantee 6
-TEST_CASE_FIXTURE(Fixture, "remote dedup: what a stop leaves of a batch is given back") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: what a stop leaves of a batch is given back") {
   handler.call = [this](const Note& note, const pulse::DeliveryContext&) {
     handled += note.text + ";";
     consumer().stop();
@@ -324,7 +324,7 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: what a stop leaves of a batch is given
 }
 
 // guarantee 6
-TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch that was claimed while the stop came is given back whole") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: a batch that was claimed while the stop came is given back whole") {
   dedup.while_claiming = [this] { consumer().stop(); };
   push({{{1, 0}, "a"}, {{2, 0}, "b"}, {{3, 0}, "c"}});
   CHECK(consumer().run());
@@ -334,7 +334,8 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch that was claimed while the sto
   CHECK(handled.empty());
 }
 
-TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch that waits for its claims keeps its leases, and loses them before anything else is asked of the backend") {
+TEST_CASE_FIXTURE(RemoteFixture,
+                  "remote dedup: a batch that waits for its claims keeps its leases, and loses them before anything else is asked of the backend") {
   options.heartbeat = 10s;
   options.heartbeat_thread = false;
   dedup.claim_errors = {ErrorCode::unavailable, ErrorCode::unavailable, ErrorCode::unavailable};
@@ -387,7 +388,7 @@ TEST_CASE_FIXTURE(Fixture, "remote dedup: a batch that waits for its claims keep
   CHECK(while_asked == 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "remote dedup: while its server is away an armed host sleeps through the pauses, whatever lies on the backend's socket") {
+TEST_CASE_FIXTURE(RemoteFixture, "remote dedup: while its server is away an armed host sleeps through the pauses, whatever lies on the backend's socket") {
   pulse::Readiness socket;
   pulse::Readiness ready;
   backend.script->socket = socket.descriptor();

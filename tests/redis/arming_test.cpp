@@ -20,8 +20,8 @@ using namespace pulse_test;
 
 namespace {
 
-struct World {
-  explicit World(pulse::RedisOptions options = {}) : backend(url_of(proxy.url()), std::move(options), clock) {}
+struct Armed {
+  explicit Armed(pulse::RedisOptions options = {}) : backend(url_of(proxy.url()), std::move(options), clock) {}
   pulse::RedisBackend<pulse::SocketClient, pulse::ManualClock>::subscription_type subscribe(const pulse::SubscribeOptions& wanted) {
     auto made = backend.subscribe(wanted);
     REQUIRE(made);
@@ -61,7 +61,7 @@ std::string next(Subscription& one, pulse::Readiness& ready, std::size_t max = 1
 
 TEST_SUITE_BEGIN("redis-server");
 TEST_CASE("redis: armed, it is told of a new entry, and until then a receive returns empty at once") {
-  World world;
+  Armed world;
   auto one = world.subscribe(member("one"));
   pulse::Readiness ready;
   CHECK(*one.arm(10, 1h, ready) == 0ms);  // what was pending before is to be read
@@ -81,7 +81,7 @@ TEST_CASE("redis: armed, it is told of a new entry, and until then a receive ret
 }
 
 TEST_CASE("redis: what was settled goes out when it is armed") {
-  World world;
+  Armed world;
   auto one = world.subscribe(member("one"));
   pulse::Readiness ready;
   (void)world.ask({"XADD", "s", "*", "data", "a"});
@@ -99,7 +99,7 @@ TEST_CASE("redis: what was settled goes out when it is armed") {
 }
 
 TEST_CASE("redis: a claim, a flush or a receive that waits may follow an armed wait") {
-  World world;
+  Armed world;
   auto one = world.subscribe(member("one"));
   pulse::Readiness ready;
   CHECK(text(one.receive(10, 0ms)).empty());
@@ -119,7 +119,7 @@ TEST_CASE("redis: a claim, a flush or a receive that waits may follow an armed w
 }
 
 TEST_CASE("redis: a receive that waits after an armed one waits until something comes, or it is woken") {
-  World world;
+  Armed world;
   auto one = world.subscribe(member("one"));
   pulse::Readiness ready;
   (void)world.ask({"XADD", "s", "*", "data", "a"});
@@ -140,7 +140,7 @@ TEST_CASE("redis: a receive that waits after an armed one waits until something 
 }
 
 TEST_CASE("redis: armed, a retry comes when it is due") {
-  World world;
+  Armed world;
   auto one = world.subscribe(member("one"));
   pulse::Readiness ready;
   (void)world.ask({"XADD", "s", "*", "data", "a"});
@@ -152,7 +152,7 @@ TEST_CASE("redis: armed, a retry comes when it is due") {
 }
 
 TEST_CASE("redis: a connection that is lost while it is waited for makes the host look, and what was pending comes again") {
-  World world;
+  Armed world;
   auto one = world.subscribe(member("one"));
   pulse::Readiness ready;
   (void)world.ask({"XADD", "s", "*", "data", "a"});
@@ -169,7 +169,7 @@ TEST_CASE("redis: a connection that is lost while it is waited for makes the hos
 TEST_CASE("redis: a server that falls silent under an armed wait is noticed when its time is over") {
   pulse::RedisOptions options;
   options.command_timeout = 50ms;
-  World world{options};
+  Armed world{options};
   auto one = world.subscribe(member("one"));
   pulse::Readiness ready;
   CHECK(text(one.receive(10, 0ms)).empty());
@@ -188,7 +188,7 @@ TEST_CASE("redis: a server that falls silent under an armed wait is noticed when
 }
 
 TEST_CASE("redis: armed with reads ahead, all comes, in order, once") {
-  World world;
+  Armed world;
   auto wanted = member("one");
   wanted.prefetch = true;
   auto one = world.subscribe(wanted);
@@ -211,7 +211,7 @@ TEST_CASE("redis: armed with reads ahead, all comes, in order, once") {
 }
 
 TEST_CASE("redis: a consumer in its host's loop handles what comes, and leaves nothing behind when it stops") {
-  World world;
+  Armed world;
   pulse::RedisBackend<> bus{url_of(world.server.url())};
   int handled = 0;
   auto handle = pulse::handlers(pulse::on<pulse::FeedbackEvent>([&](const pulse::FeedbackEvent&) { ++handled; }));

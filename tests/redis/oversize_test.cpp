@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::size_t bound = 20'000;
 
-struct World {
+struct SmallReplies {
   RedisServer server{};
   Backend backend{
       url_of(server.url()), {}, {}, [](const pulse::RedisUrl& url) { return std::make_unique<pulse::SocketClient>(url, pulse::SocketClientOptions{bound}); }};
@@ -57,7 +57,7 @@ std::string read_all(auto& subscription, std::size_t max, std::size_t& too_large
 }  // namespace
 
 TEST_CASE("redis oversize: of several streams, the one that had what is gone, or is too large, is told") {
-  World world;
+  SmallReplies world;
   auto wanted = member("one");
   wanted.streams = {"s", "t"};
   REQUIRE(world.backend.subscribe(wanted));
@@ -83,7 +83,7 @@ TEST_CASE("redis oversize: of several streams, the one that had what is gone, or
 
 // guarantee 4
 TEST_CASE("redis oversize: an entry that no reply can hold becomes a dead letter with its data, and what follows it is read") {
-  World world;
+  SmallReplies world;
   const std::string large(30'000, 'x');
   auto wanted = member("one");
   REQUIRE(world.backend.subscribe(wanted));
@@ -118,7 +118,7 @@ TEST_CASE("redis oversize: an entry that no reply can hold becomes a dead letter
 
 // guarantee 4
 TEST_CASE("redis oversize: abandoned by one member, it does not hold up the next that claims it") {
-  World world;
+  SmallReplies world;
   REQUIRE(world.roomy.subscribe(member("gone")));
   world.publish("s", std::string(30'000, 'x'));
   world.publish("s", "two");
@@ -139,7 +139,7 @@ TEST_CASE("redis oversize: abandoned by one member, it does not hold up the next
 }
 
 TEST_CASE("redis oversize: around the bound every entry is read or becomes a letter") {
-  World world;
+  SmallReplies world;
   auto one = world.backend.subscribe(member("one"));
   REQUIRE(one);
   std::size_t read = 0;
@@ -155,7 +155,7 @@ TEST_CASE("redis oversize: around the bound every entry is read or becomes a let
 }
 
 TEST_CASE("redis oversize: entries that only together are too large for a reply are all read") {
-  World world;
+  SmallReplies world;
   std::vector<std::string> streams{"a", "b", "c"};
   auto wanted = member("one", streams);
   auto one = world.backend.subscribe(wanted);
@@ -175,7 +175,7 @@ TEST_CASE("redis oversize: entries that only together are too large for a reply 
 }
 
 TEST_CASE("redis oversize: without the field that holds data, the letter has all it had, as JSON") {
-  World world;
+  SmallReplies world;
   auto one = world.backend.subscribe(member("one"));
   REQUIRE(one);
   const std::string large(30'000, 'x');
@@ -187,7 +187,7 @@ TEST_CASE("redis oversize: without the field that holds data, the letter has all
 }
 
 TEST_CASE("redis oversize: without memory for the copy it stays pending") {
-  World world;
+  SmallReplies world;
   auto one = world.backend.subscribe(member("one"));
   REQUIRE(one);
   world.publish("s", std::string(30'000, 'x'));
@@ -205,7 +205,7 @@ TEST_CASE("redis oversize: without memory for the copy it stays pending") {
 }
 
 TEST_CASE("redis oversize: letters that only together are too large for a reply are all listed, a few at a time, and brought back") {
-  World world;
+  SmallReplies world;
   for (int i = 0; i < 9; ++i) {
     (void)cli(world.server, {"XADD", "s.dlq", "*", "original_id", "1-" + std::to_string(i), "data", std::string(6'000, 'x')});
   }
@@ -223,7 +223,7 @@ TEST_CASE("redis oversize: letters that only together are too large for a reply 
 }
 
 TEST_CASE("redis oversize: a letter that no reply can hold is listed without its data, and keeps none behind it from being listed, redriven and purged") {
-  World world;
+  SmallReplies world;
   const auto add = [&](const std::string& number, std::size_t size) {
     (void)cli(world.server, {"XADD", "s.dlq", "*", "original_id", "1-" + number, "reason", "because", "data", std::string(size, 'x'), "group", "g", "consumer",
                              "one", "deliveries", "3", "failed_at", "17.5"});
@@ -253,7 +253,7 @@ TEST_CASE("redis oversize: a letter that no reply can hold is listed without its
 }
 
 TEST_CASE("redis oversize: around the bound every letter is listed, whole or without its data, and so is one whose reason or other fields are large") {
-  World world;
+  SmallReplies world;
   std::size_t whole = 0;
   std::size_t size = bound - 220;
   for (; size < bound; size += 5) {
@@ -277,7 +277,7 @@ TEST_CASE("redis oversize: around the bound every letter is listed, whole or wit
 }
 
 TEST_CASE("redis oversize: such letters can be redriven over the client that could not read them, and come back as letters") {
-  World world;
+  SmallReplies world;
   auto one = world.backend.subscribe(member("one"));
   REQUIRE(one);
   world.publish("s", std::string(30'000, 'x'));
