@@ -261,16 +261,34 @@ TEST_CASE("feedback: the number of coordinators is bounded, the one not heard fr
 }
 
 // guarantee 9
-TEST_CASE("feedback: room for no coordinator is room for one, and who takes another's place takes nothing else of it") {
+TEST_CASE("feedback: where there is room for one, who takes another's place takes nothing else of it") {
   Recorder rates;
   NoMetrics metrics;
-  FeedbackHandler handler{rates, metrics, pulse::FeedbackSettings{}, ManualClock{}, FeedbackOptions{.max_coordinators = 0}};
+  FeedbackHandler handler{rates, metrics, pulse::FeedbackSettings{}, ManualClock{}, FeedbackOptions{.max_coordinators = 1}};
   CHECK(handler.handle(event("a", hard, start + 1e9 + 5)).kind() == Verdict::Kind::ack);
   CHECK(handler.handle(event("b", ok, start)).kind() == Verdict::Kind::ack);
   CHECK(handler.coordinators() == 1);
   CHECK(rates.last.scale == 1);
   CHECK(handler.handle(event("b", hard, start + 1e9)).kind() == Verdict::Kind::ack);  // less far ahead than a was
   CHECK(rates.last.scale == 0);
+}
+
+TEST_CASE("feedback: options that cannot be are refused with what is allowed") {
+  Recorder rates;
+  NoMetrics metrics;
+  const auto refused = [&](FeedbackOptions options) -> std::string {
+    try {
+      FeedbackHandler handler{rates, metrics, pulse::FeedbackSettings{}, ManualClock{}, options};
+    } catch (const std::invalid_argument& thrown) {
+      return thrown.what();
+    }
+    return "taken";
+  };
+  CHECK(refused({.expire_after = 0s}) == "FeedbackOptions: the expire_after is 0 ns: allowed are 1 ns and more");
+  CHECK(refused({.expire_after = 1ns}) == "taken");
+  CHECK(refused({.max_skew = -1ns}) == "FeedbackOptions: the max_skew is -1 ns: allowed are 0 ns and more");
+  CHECK(refused({.max_skew = 0s}) == "taken");
+  CHECK(refused({.max_coordinators = 0}) == "FeedbackOptions: the max_coordinators is 0: allowed are 1 and more");
 }
 
 TEST_CASE("feedback: what a tick cannot apply is an error whatever is thrown, and the next tick tries again") {

@@ -197,6 +197,10 @@ void rates() {
   say("`try_acquire(\"ibkr\", 11)`", rates.try_acquire("ibkr", 11));
   (void)rates.try_acquire("ibkr", 10);
   say("`try_acquire(\"ibkr\", 5)` of an empty bucket", rates.try_acquire("ibkr", 5));
+  say_thrown("`FeedbackOptions{.expire_after = 0s}`", [&] {
+    pulse::NoMetrics metrics;
+    pulse::FeedbackHandler handler{rates, metrics, pulse::FeedbackSettings{}, pulse::SystemClock{}, pulse::FeedbackOptions{.expire_after = 0s}};
+  });
   say("`set_budget_scale(\"ibkr\", 2)`", rates.set_budget_scale("ibkr", 2));
   (void)rates.set_budget_scale("ibkr", 0);
   say("`try_acquire(\"ibkr\")` at scale 0", rates.try_acquire("ibkr"));

@@ -72,6 +72,20 @@ TEST_CASE("redis start: options that cannot be") {
   pulse::RedisOptions options;
   options.command_timeout = 0ms;
   says(refused("redis://localhost", options), ErrorCode::config, "RedisOptions.connect_timeout and command_timeout are 2000 ms and 0 ms");
+  for (const auto part : {&pulse::RedisOptions::connect_timeout, &pulse::RedisOptions::command_timeout}) {
+    options = {};
+    options.*part = std::chrono::milliseconds::max();
+    says(refused("redis://localhost", options), ErrorCode::config, "9223372036854775807 ms");
+    options.*part = 24h + 1ms;
+    says(refused("redis://localhost", options), ErrorCode::config, "86400001 ms");
+    options.*part = 24h;
+    CHECK(check(options));
+  }
+  options = {};
+  options.max_length = 1ULL << 63;
+  says(refused("redis://localhost", options), ErrorCode::config, "RedisOptions.max_length is 9223372036854775808: allowed are 1 to 2^63 - 1, or 0");
+  options.max_length -= 1;
+  CHECK(check(options));
   options = {};
   options.client_name = "a b";
   says(refused("redis://localhost", options), ErrorCode::config, "RedisOptions.client_name");

@@ -17,6 +17,7 @@
 #include "pulse/concept/metrics.hpp"
 #include "pulse/concept/observer.hpp"
 #include "pulse/core/config.hpp"
+#include "pulse/detail/refuse.hpp"
 
 namespace pulse::inline v0_1 {
 
@@ -24,8 +25,8 @@ namespace pulse::inline v0_1 {
 struct FeedbackOptions {
   std::chrono::nanoseconds expire_after = std::chrono::seconds{60};  ///< more than 0; a coordinator not heard from for so long counts as `expired_level`
   BackpressureLevel expired_level = BackpressureLevel::ok;
-  std::chrono::nanoseconds max_skew = std::chrono::minutes{5};  ///< how far ahead of the wall clock a `ts` is believed
-  std::size_t max_coordinators = 1024;                          ///< beyond, the one not heard from for longest is forgotten, with its newest `ts`
+  std::chrono::nanoseconds max_skew = std::chrono::minutes{5};  ///< 0 or more; how far ahead of the wall clock a `ts` is believed
+  std::size_t max_coordinators = 1024;                          ///< 1 or more; beyond, the one not heard from for longest is forgotten, with its newest `ts`
 };
 
 /// What a FeedbackHandler does with an adjustment besides applying it: nothing.
@@ -66,15 +67,15 @@ class FeedbackHandler {
  public:
   using events = Events<Event>;
 
+  /// Errors: std::invalid_argument for an option outside its bounds.
   FeedbackHandler(C& controller, M& metrics, FeedbackSettings settings = {}, Clk clock = {}, FeedbackOptions options = {}, OnAdjustment on_adjustment = {})
       : controller_(controller),
         metrics_(metrics),
         settings_(std::move(settings)),
         clock_(std::move(clock)),
-        options_(options),
+        options_(checked(options)),
         on_adjustment_(std::move(on_adjustment)),
         provider_(metrics_.template slot<ProviderLabel>(settings_.provider)) {
-    options_.max_coordinators = std::max<std::size_t>(options_.max_coordinators, 1);
     wanted_.provider = settings_.provider;
   }
 
@@ -156,6 +157,19 @@ class FeedbackHandler {
   [[nodiscard]] std::size_t coordinators() const noexcept { return coordinators_.size(); }
 
  private:
+  static const FeedbackOptions& checked(const FeedbackOptions& options) {
+    if (options.expire_after.count() < 1) {  // else nobody would ever be heard, and nothing slowed
+      detail::refuse("FeedbackOptions", "expire_after", std::to_string(options.expire_after.count()) + " ns", "1 ns and more");
+    }
+    if (options.max_skew.count() < 0) {
+      detail::refuse("FeedbackOptions", "max_skew", std::to_string(options.max_skew.count()) + " ns", "0 ns and more");
+    }
+    if (options.max_coordinators < 1) {
+      detail::refuse("FeedbackOptions", "max_coordinators", "0", "1 and more");
+    }
+    return options;
+  }
+
   struct Coordinator {
     std::string id;
     double ts = 0;

@@ -7,8 +7,8 @@
 #include "pulse/concept/dedup.hpp"
 #include "pulse/dedup/cuckoo_table.hpp"
 #include "pulse/dedup/leased_filter.hpp"
-#include "pulse/dedup/refuse.hpp"
 #include "pulse/dedup/seeded_hash.hpp"
+#include "pulse/detail/refuse.hpp"
 
 namespace pulse::inline v0_1 {
 

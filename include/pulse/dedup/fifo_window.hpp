@@ -6,8 +6,8 @@
 
 #include "pulse/concept/dedup.hpp"
 #include "pulse/dedup/claim_ring.hpp"
-#include "pulse/dedup/refuse.hpp"
 #include "pulse/dedup/seeded_hash.hpp"
+#include "pulse/detail/refuse.hpp"
 
 namespace pulse::inline v0_1 {
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "pulse/concept/dedup.hpp"
-#include "pulse/dedup/refuse.hpp"
 #include "pulse/dedup/seeded_hash.hpp"
+#include "pulse/detail/refuse.hpp"
 
 namespace pulse::inline v0_1::detail {
 

@@ -6,10 +6,10 @@
 #include <span>
 
 #include "pulse/concept/dedup.hpp"
-#include "pulse/dedup/refuse.hpp"
 #include "pulse/dedup/seeded_hash.hpp"
 #include "pulse/dedup/slot_index.hpp"
 #include "pulse/detail/big_vector.hpp"
+#include "pulse/detail/refuse.hpp"
 
 namespace pulse::inline v0_1 {
 

@@ -8,8 +8,8 @@
 #include "pulse/concept/dedup.hpp"
 #include "pulse/dedup/bloom_generations.hpp"
 #include "pulse/dedup/leased_filter.hpp"
-#include "pulse/dedup/refuse.hpp"
 #include "pulse/dedup/seeded_hash.hpp"
+#include "pulse/detail/refuse.hpp"
 
 namespace pulse::inline v0_1 {
 

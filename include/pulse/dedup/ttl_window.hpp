@@ -12,8 +12,8 @@
 #include "pulse/concept/clock.hpp"
 #include "pulse/concept/dedup.hpp"
 #include "pulse/dedup/claim_ring.hpp"
-#include "pulse/dedup/refuse.hpp"
 #include "pulse/detail/prefetch.hpp"
+#include "pulse/detail/refuse.hpp"
 
 namespace pulse::inline v0_1 {
 

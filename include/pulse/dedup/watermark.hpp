@@ -11,7 +11,7 @@
 #include "pulse/concept/dedup.hpp"
 #include "pulse/core/entry_id.hpp"
 #include "pulse/dedup/fifo_window.hpp"
-#include "pulse/dedup/refuse.hpp"
+#include "pulse/detail/refuse.hpp"
 
 namespace pulse::inline v0_1 {
 

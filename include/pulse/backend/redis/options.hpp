@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <mutex>
 #include <string>
 
@@ -15,10 +16,10 @@ namespace pulse::inline v0_1 {
 
 /// How a RedisBackend behaves. The defaults lose nothing and suit a server in the same data centre.
 struct RedisOptions {
-  /// Longest time to connect and log in. More than 0.
+  /// Longest time to connect and log in. 1 ms to a day.
   std::chrono::milliseconds connect_timeout{2000};
   /// Longest wait for a reply, on top of the time a read was told to wait. Then the connection is closed: a late reply would be taken
-  /// for another's. More than 0.
+  /// for another's. 1 ms to a day.
   std::chrono::milliseconds command_timeout{2000};
   /// false: XACK, which asks for no owner: the late ack of a former owner removes the entry from whoever owns it now. true: acks by a
   /// script that looks at the owner first, at about ten times the server's cost per entry.
@@ -27,7 +28,7 @@ struct RedisOptions {
   /// itself frees no memory. At most a million entries at once, which hold the server up for a tenth of a second: only the first round on a long stream
   /// has so many. A group that is created later does not see them: that is what it may lose.
   bool trim_acked = false;
-  /// The most entries, roughly, that a publish leaves in the stream (XADD MAXLEN ~); 0: no bound. The oldest go, read or not: what was not
+  /// The most entries, roughly, that a publish leaves in the stream (XADD MAXLEN ~), up to 2^63 - 1; 0: no bound. The oldest go, read or not: what was not
   /// read yet is lost, which `GroupState::trimmed_unread` shows.
   std::uint64_t max_length = 0;
   /// The most retries one subscription waits with; beyond, an entry stays pending and is claimed when it has idled.
@@ -38,9 +39,13 @@ struct RedisOptions {
 
 /// Errors: config, naming the option.
 [[nodiscard]] inline Status check(const RedisOptions& options) {
-  if (options.connect_timeout.count() < 1 || options.command_timeout.count() < 1) {
+  constexpr auto day = std::chrono::hours{24};
+  if (options.connect_timeout.count() < 1 || options.connect_timeout > day || options.command_timeout.count() < 1 || options.command_timeout > day) {
     return Error{ErrorCode::config, "RedisOptions.connect_timeout and command_timeout are " + std::to_string(options.connect_timeout.count()) + " ms and " +
-                                        std::to_string(options.command_timeout.count()) + " ms: both must be at least 1 ms"};
+                                        std::to_string(options.command_timeout.count()) + " ms: allowed are 1 ms to a day for each"};
+  }
+  if (options.max_length > std::numeric_limits<std::int64_t>::max()) {
+    return Error{ErrorCode::config, "RedisOptions.max_length is " + std::to_string(options.max_length) + ": allowed are 1 to 2^63 - 1, or 0 for no bound"};
   }
   for (const char c : options.client_name) {
     if (c <= ' ' || c > '~') {
