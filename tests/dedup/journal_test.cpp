@@ -45,6 +45,17 @@ namespace {
 
 EventId id(std::uint64_t n) { return {n * 0x9e3779b97f4a7c15ULL, n}; }
 
+/// What a strategy of one's own is at least.
+struct Plain {
+  static constexpr bool exact = true;
+  static constexpr bool shared = false;
+  FifoWindow window{20'000};
+  Claim claim(EventId id) { return window.claim(id); }
+  void commit(EventId id) { window.commit(id); }
+  void release(EventId id) { window.release(id); }
+  [[nodiscard]] std::size_t size() const { return window.size(); }
+};
+
 /// A directory of its own, gone at the end.
 struct Place {
   std::string directory;
@@ -421,7 +432,7 @@ TEST_CASE("where the file cannot grow, new ids are unavailable, known ones are a
 }
 
 TEST_CASE_TEMPLATE("new ids that are refused while the file cannot grow push out nothing that is known", Strategy, FifoWindow, pulse::LruWindow,
-                   pulse::TtlWindow, pulse::Watermark, pulse::Tiered<FifoWindow, FifoWindow>) {
+                   pulse::TtlWindow, pulse::Watermark, pulse::Tiered<FifoWindow, FifoWindow>, pulse::Sharded<FifoWindow>) {
   const Place place;
   constexpr std::size_t capacity = 10'922;  // one more than what the file holds
   auto opened = Journaled<Strategy>::open(
@@ -430,6 +441,8 @@ TEST_CASE_TEMPLATE("new ids that are refused while the file cannot grow push out
           return Strategy{std::chrono::hours{1}, capacity};
         } else if constexpr (std::is_same_v<Strategy, pulse::Watermark>) {
           return Strategy{pulse::EntryId::min(), {.others = capacity}};
+        } else if constexpr (std::is_same_v<Strategy, pulse::Sharded<FifoWindow>>) {
+          return Strategy{4, [](std::size_t) { return FifoWindow{3000}; }, 1};  // each has room for its part, and little more
         } else if constexpr (std::is_same_v<Strategy, FifoWindow> || std::is_same_v<Strategy, pulse::LruWindow>) {
           return Strategy{capacity};
         } else {
@@ -461,6 +474,26 @@ TEST_CASE_TEMPLATE("new ids that are refused while the file cannot grow push out
   for (std::uint64_t n = 0; n < known; ++n) {
     REQUIRE(dedup.claim(event(n)) == (n == 1 ? Claim::leased : Claim::done));
   }
+}
+
+TEST_CASE("a strategy that cannot tell what it knows without a claim is journaled as well: while the file cannot grow its ids are answered") {
+  static_assert(!pulse::detail::KnowsDedup<Plain>);
+  const Place place;
+  auto opened = Journaled<Plain>::open(Plain{}, {.path = place.path(), .window = 100'000});
+  REQUIRE(opened);
+  Journaled<Plain>& dedup = *opened;
+  const FileLimit limit{1 << 18};
+  std::uint64_t n = 0;
+  for (; dedup.claim(id(n)) == Claim::fresh; ++n) {
+    if (n != 1) {
+      dedup.commit(id(n));
+    }
+  }
+  REQUIRE(n > 10'000);
+  CHECK(dedup.claim(id(n)) == Claim::unavailable);
+  CHECK(dedup.claim(id(n)) == Claim::unavailable);  // what was refused is not taken for leased
+  CHECK(dedup.claim(id(n - 1)) == Claim::done);
+  CHECK(dedup.claim(id(1)) == Claim::leased);
 }
 
 TEST_CASE("what the system refuses at a start is said in its words, and leaves what is there") {

@@ -111,6 +111,15 @@ class Sharded : public detail::Wraps<S> {
     shard.strategy.release(lease.inner);
   }
 
+  /// As a claim, but an id that is absent takes no place: it is `unavailable`.
+  [[nodiscard]] Claim known(EventId id)
+    requires detail::KnowsDedup<S>
+  {
+    Shard& shard = *shards_[shard_of(id)];
+    const Lock lock{shard};
+    return shard.strategy.known(id);
+  }
+
   void prefetch(EventId id) const noexcept
     requires PrefetchingDedup<S>
   {
