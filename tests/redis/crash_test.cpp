@@ -24,8 +24,8 @@ TEST_SUITE_BEGIN("redis-server");
 
 namespace {
 
-constexpr int events = 60;
-constexpr int batch = 10;
+constexpr int all_events = 60;
+constexpr int batch_size = 10;
 
 /// A subscription that may be killed around each of its calls.
 template <class S>
@@ -91,7 +91,7 @@ std::map<int, int> effects(const std::string& file) {
 
 pulse::ConsumerOptions mortal_options() {
   auto options = hurried();
-  options.loop.batch = batch;
+  options.loop.batch = batch_size;
   options.loop.wait = 20ms;
   options.subscribe.prefetch = variable("PULSE_PREFETCH") == "1";
   options.subscribe.count_recoveries = variable("PULSE_COUNT") == "1";
@@ -173,7 +173,7 @@ TEST_CASE("redis crash: killed at every step between a read and its ack, a consu
       const bool prefetch = when == std::string_view{":3"};
       const bool journal = when == std::string_view{":25"};
       (void)cli(server, {"FLUSHALL"});
-      publish_events(direct, 0, events);
+      publish_events(direct, 0, all_events);
       TempDir directory;
       const std::string file = (directory.path() / "effects").string();
       const std::vector<std::pair<std::string, std::string>> environment{{"PULSE_URL", server.url()},
@@ -188,7 +188,7 @@ TEST_CASE("redis crash: killed at every step between a read and its ack, a consu
       const auto before = effects(file);
       CHECK(ChildProcess(child, "", environment).wait() == Exit{0, 0});
       const auto after = effects(file);
-      CHECK(after.size() == events);
+      CHECK(after.size() == all_events);
       int again = 0;
       for (const auto& [event, times] : after) {
         CHECK(times <= 2);
@@ -197,7 +197,7 @@ TEST_CASE("redis crash: killed at every step between a read and its ack, a consu
       // Of what had been applied, the acks of the last batch at most were not out, with one more where it reads ahead. A window that outlives the
       // process knows all of it but the one event that was killed between its effect and its mark.
       const bool between = step == "after the effect" || step == "before a commit" || step == "after a commit";
-      CHECK(again <= (!killed ? 0 : journal ? (between ? 1 : 0) : batch * (prefetch ? 2 : 1)));
+      CHECK(again <= (!killed ? 0 : journal ? (between ? 1 : 0) : batch_size * (prefetch ? 2 : 1)));
       CHECK(cli(server, {"XPENDING", "s", "g"})[0] == "0");
       CHECK(cli(server, {"XLEN", "s.dlq"}) == "0");
     }
@@ -212,7 +212,7 @@ TEST_CASE("redis crash: told to stop by a SIGTERM at any moment, a consumer ends
   for (const std::size_t moment : {0U, 1U, 4U, 10U, 15U, 33U, 59U}) {
     CAPTURE(moment);
     (void)cli(server, {"FLUSHALL"});
-    publish_events(direct, 0, events);
+    publish_events(direct, 0, all_events);
     TempDir directory;
     const std::string file = (directory.path() / "effects").string();
     const std::vector<std::pair<std::string, std::string>> environment{{"PULSE_URL", server.url()}, {"PULSE_EFFECTS", file}, {"PULSE_PREFETCH", "1"}};
@@ -223,13 +223,13 @@ TEST_CASE("redis crash: told to stop by a SIGTERM at any moment, a consumer ends
     first.signal(SIGTERM);
     CHECK(first.wait() == Exit{0, 0});
     const auto before = effects(file);
-    CHECK(cli(server, {"XPENDING", "s", "g"})[0].integer <= 2 * batch);
+    CHECK(cli(server, {"XPENDING", "s", "g"})[0].integer <= 2 * batch_size);
     for (const auto& [event, times] : before) {
       CHECK(times == 1);
     }
     CHECK(ChildProcess(child, "", environment).wait() == Exit{0, 0});
     const auto after = effects(file);
-    CHECK(after.size() == events);
+    CHECK(after.size() == all_events);
     for (const auto& [event, times] : after) {
       CHECK(times == 1);
     }

@@ -73,7 +73,7 @@ as_readme() { # from nothing, so that the log of the compiler is whole
   ./dev test
   code=$?
   cp .build/test/compile.log .build/test.log
-  return $code
+  return "$code"
 }
 
 tested_by_gcc12() {
@@ -110,6 +110,7 @@ step sim 'simulation: 400,000 schedules' ./dev sim --schedules 400000
 step asan 'simulation: 100,000 other schedules under the same sanitizers' env ASAN_OPTIONS=detect_stack_use_after_return=0 .build/asan/tests/sim/pulse-sim --from 1000001 --schedules 100000
 # Where there are threads; the programs that count allocations replace operator new, which this sanitizer does itself.
 TARGETS='test_dedup_threads test_engine test_consumer test_backend test_control test_metrics test_runtime test_stress test_redis test_redis_client test_ext shifted_clock'
+# shellcheck disable=SC2086
 step tsan 'thread sanitizer' variant tsan clang++-19 -Doptimization=0 $LIGHT -Db_sanitize=thread -Db_lundef=false -Dexamples=false -- dedup_threads engine consumer backend control metrics runtime stress redis redis_client ext
 TARGETS='test_core test_consumer test_runtime test_redis_client'
 step libcxx 'clang 19 with libc++, warnings are errors' variant libcxx clang++-19 -Dwerror=true -Doptimization=0 -Ddebug=false -Dcpp_args=-stdlib=libc++ -Dcpp_link_args=-stdlib=libc++ -Dexamples=false -- core consumer runtime redis_client

@@ -157,7 +157,7 @@ class FeedbackHandler {
   [[nodiscard]] std::size_t coordinators() const noexcept { return coordinators_.size(); }
 
  private:
-  static const FeedbackOptions& checked(const FeedbackOptions& options) {
+  static FeedbackOptions checked(FeedbackOptions options) {
     if (options.expire_after.count() < 1) {  // else nobody would ever be heard, and nothing slowed
       detail::refuse("FeedbackOptions", "expire_after", std::to_string(options.expire_after.count()) + " ns", "1 ns and more");
     }
