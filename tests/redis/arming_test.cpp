@@ -210,35 +210,20 @@ TEST_CASE("redis: armed with reads ahead, all comes, in order, once") {
   CHECK(world.ask({"XPENDING", "s", "g"})[0] == "0");
 }
 
-TEST_CASE("redis: armed after receives that waited and read ahead, what has come by then is due, in order, once") {
+TEST_CASE("redis: armed after a read ahead whose empty reply was read with the one before it, it is told of what comes later") {
   Armed world;
   auto wanted = member("one");
   wanted.prefetch = true;
   auto one = world.subscribe(wanted);
   pulse::Readiness ready;
-  std::vector<std::string> ids;
-  std::vector<std::string> tens(4);
-  for (int i = 0; i < 35; ++i) {
-    ids.push_back(world.ask({"XADD", "s", "*", "data", std::to_string(i)}).text);
-    tens[static_cast<std::size_t>(i / 10)] += std::to_string(i) + ":1 ";
+  for (const char* data : {"a", "b", "c"}) {
+    (void)world.ask({"XADD", "s", "*", "data", data});
   }
-  for (std::size_t i = 0; i < 2; ++i) {
-    CHECK(text(one.receive(10, pulse_test::patience)) == tens[i]);
-    CHECK(one.settle(acks(10)));
-  }
-  const auto read_up_to = [&] { return world.ask({"XINFO", "GROUPS", "s"}).items[0].items[7].text; };
-  const Deadline deadline = within(pulse_test::patience);
-  while (read_up_to() != ids[29] && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(1ms);
-  }
-  REQUIRE(read_up_to() == ids[29]);  // the third ten were asked for before the second were given
-  std::this_thread::sleep_for(10ms);
-  for (std::size_t i = 2; i < 4; ++i) {
-    CHECK(next(one, ready) == tens[i]);
-    CHECK(one.settle(acks(i == 2 ? 10 : 5)));
-  }
-  CHECK(one.flush(pulse_test::patience));
-  CHECK(world.ask({"XPENDING", "s", "g"})[0] == "0");
+  CHECK(text(one.receive(2, pulse_test::patience)) == "a:1 b:1 ");
+  CHECK(text(one.receive(2, pulse_test::patience)) == "c:1 ");  // two reads in one write: the other found nothing, and no socket will tell of it
+  CHECK(*one.arm(2, 1h, ready) == 1h);
+  (void)world.ask({"XADD", "s", "*", "data", "d"});
+  CHECK(next(one, ready) == "d:1 ");
 }
 
 TEST_CASE("redis: a consumer in its host's loop handles what comes, and leaves nothing behind when it stops") {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Everything that must hold before a change lands. Called by `./dev check [PART...]`, which has installed what it needs: all of it, or the parts named.
+# Everything that must hold before a change lands. Called by `./dev check [PART...]`, which has installed what it needs and gives the options of LIGHT:
+# all of it, or the parts named.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 mkdir -p .build
@@ -91,8 +92,6 @@ warnings_of_gcc() { # where `c++` is g++ 12, ./dev test has just built it all; w
   fi
 }
 
-# As in ./dev: most of what -O2 -g compiles for a build that runs once is never looked at.
-LIGHT='-Ddebug=false -Dcpp_args=-g1'
 step test 'as README.md says: ./dev test' as_readme
 # Here everything is installed: what is optional elsewhere must be found, or a part that fell away would go unnoticed.
 EVERYTHING='-Dredis=enabled -Dhiredis=enabled -Dfmt=enabled -Dhttp=enabled -Dprometheus_cpp=enabled -Dspdlog=enabled'
