@@ -5,12 +5,12 @@
 
 #include <cmath>
 #include <cstdint>
-#include <filesystem>
 #include <limits>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "journal_place.hpp"
 #include "pulse/dedup/conformance.hpp"
 #include "pulse/dedup/conformance/recovery.hpp"
 #include "pulse/dedup/cuckoo.hpp"
@@ -32,6 +32,7 @@ using pulse::detail::BloomShape;
 using pulse::detail::CuckooTable;
 using pulse::detail::LeasedFilter;
 using pulse::detail::SeededHash;
+using pulse_test::journal::id;
 
 static_assert(pulse::Dedup<RotatingBloom> && pulse::Dedup<Cuckoo> && !RotatingBloom::exact && !Cuckoo::exact);
 static_assert(pulse::BatchLeasingDedup<RotatingBloom> && pulse::PrefetchingDedup<Cuckoo> && pulse::requirement::DedupRemember<Cuckoo>);
@@ -39,8 +40,6 @@ static_assert(pulse::assert_dedup<AllowLoss<RotatingBloom>>() && pulse::assert_d
 static_assert(pulse::assert_dedup<Tiered<RotatingBloom, FifoWindow>>() && Tiered<Cuckoo, FifoWindow>::exact);
 
 namespace {
-
-EventId id(std::uint64_t n) { return {n * 0x9e3779b97f4a7c15ULL, n}; }
 
 template <class D>
 void handle(D& dedup, std::uint64_t n) {
@@ -128,6 +127,87 @@ TEST_CASE("a RotatingBloom is wrong as often as it was told that it may be, when
   }
 }
 
+namespace {
+
+/// The rate of a block that is filled by chance, without a formula: how many bits are set after so many ids, bit by bit, and how many ids there are.
+double exact_rate(std::uint32_t bits, double ids_per_block) {
+  constexpr double size = BloomShape::block_bits;
+  std::vector<double> set(BloomShape::block_bits + 1);  // the probability that so many are
+  set[0] = 1;
+  double probability = std::exp(-ids_per_block);
+  double sum = 0;
+  for (std::uint32_t ids = 1; ids < 10 * ids_per_block; ++ids) {
+    for (std::uint32_t bit = 0; bit < bits; ++bit) {
+      for (std::size_t n = BloomShape::block_bits; n > 0; --n) {
+        set[n] = set[n] * static_cast<double>(n) / size + set[n - 1] * (size - static_cast<double>(n - 1)) / size;
+      }
+      set[0] = 0;
+    }
+    probability *= ids_per_block / ids;
+    for (std::size_t n = 1; n <= BloomShape::block_bits; ++n) {
+      sum += probability * set[n] * std::pow(static_cast<double>(n) / size, bits);
+    }
+  }
+  return sum;
+}
+
+/// A hash of which the pair of lines is the `pair`th of so many.
+std::uint64_t hash_in(std::uint64_t pair, std::uint64_t pairs, std::uint32_t low) { return ((pair << 32) + pairs - 1) / pairs << 32 | low; }
+
+}  // namespace
+
+TEST_CASE("the rate that a RotatingBloom is made for is that of exact reckoning, and its shape the one that takes the least memory") {
+  CHECK(BloomShape::false_rate(1, 30) == doctest::Approx(exact_rate(1, 30)).epsilon(1e-9));
+  CHECK(BloomShape::false_rate(2, 1) == doctest::Approx(exact_rate(2, 1)).epsilon(1e-9));
+  CHECK(BloomShape::false_rate(4, 40) == doctest::Approx(exact_rate(4, 40)).epsilon(2e-5));
+  CHECK(BloomShape::false_rate(9, 20) == doctest::Approx(exact_rate(9, 20)).epsilon(2e-4));
+  for (const double rate : {0.5, 0.1, 0.01, 1e-4, 1e-8}) {
+    CAPTURE(rate);
+    const BloomShape shape = BloomShape::of(rate);
+    CHECK(BloomShape::false_rate(shape.bits, shape.ids_per_block) <= rate);
+    CHECK(BloomShape::false_rate(shape.bits, shape.ids_per_block + 1e-5) > rate);
+    for (std::uint32_t other = 1; other < 40; ++other) {
+      CHECK((other == shape.bits || BloomShape::false_rate(other, shape.ids_per_block) > rate));
+    }
+  }
+}
+
+TEST_CASE("a RotatingBloom is wrong as often as it may be: in brief") {
+  for (const double rate : {0.5, 0.1, 0.05, 0.02, 0.01, 0.005}) {
+    CAPTURE(rate);
+    double expected = 0;
+    double found = 0;
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+      BloomGenerations filter{1000, rate};
+      const SeededHash hash{seed};
+      for (std::uint64_t n = 0; n < 1999; ++n) {
+        filter.insert(hash(id(n)));
+      }
+      found += falses(filter, hash, 20'000);
+      expected += 20'000 * rate;
+    }
+    CHECK(found < expected * 1.1);
+    CHECK(found > expected / 1.3);  // a block is half empty at so few
+  }
+}
+
+TEST_CASE("a block that nothing enters is forgotten with its generation, does not come to life again, and is empty") {
+  const std::uint64_t pairs = BloomGenerations{1000, 0.5}.bytes() / 128;
+  REQUIRE(pairs > 2);
+  for (const std::uint64_t pair : {std::uint64_t{0}, std::uint64_t{1}, pairs / 2, pairs - 1}) {
+    CAPTURE(pair);
+    BloomGenerations filter{1000, 0.5};
+    filter.insert(hash_in(pair, pairs, 77));
+    for (std::uint64_t n = 1; n < 7000; ++n) {
+      REQUIRE(filter.contains(hash_in(pair, pairs, 77)) == (n < 2000));
+      filter.insert(hash_in((pair + 1) % pairs, pairs, static_cast<std::uint32_t>(n)));
+    }
+    for (std::uint32_t low = 0; low < 1000; ++low) {
+      REQUIRE_FALSE(filter.contains(hash_in(pair, pairs, low)));
+    }
+  }
+}
+
 TEST_CASE("ids that were found to be taken for known ones under one seed are no more so under another than any") {
   constexpr std::size_t window = 5'000;
   constexpr double rate = 0.05;
@@ -180,6 +260,30 @@ TEST_CASE("a Cuckoo is wrong less often than it states, at full load, and by as 
   CAPTURE(found / asked);
   CHECK(found <= expected + 4 * std::sqrt(expected));
   CHECK(found >= expected / 1.1 - 4 * std::sqrt(expected));
+}
+
+TEST_CASE("a table holds the window and the epoch that has just begun, however few they are and however much room there is") {
+  CHECK(CuckooTable<6>{31'000}.most() == 32'000);
+  CHECK(CuckooTable<6>{310}.most() == 320);
+  CHECK(CuckooTable<6>{5}.most() == 6);
+  const SeededHash hash{3};
+  for (const std::size_t window : {1U, 5U, 20U, 31U, 32U, 100U, 310U}) {
+    CAPTURE(window);
+    for (const double load : {0.15, 0.88}) {
+      CAPTURE(load);
+      CuckooTable<6> table{window, load};
+      for (std::uint64_t n = 0; n < 200 * window + 200; ++n) {  // the numbers of the epochs wrap three times and more
+        table.insert(hash(id(n)));
+        REQUIRE(table.size() <= table.most());
+        if (n > 2 * window + 2) {
+          REQUIRE(table.size() >= window);
+          REQUIRE(table.contains(hash(id(n - window + 1))));
+          REQUIRE_FALSE(table.contains(hash(id(n * 7919 % (n - 2 * window - 1)))));
+        }
+      }
+      CHECK(table.forgotten() == 0);
+    }
+  }
 }
 
 TEST_CASE("a Cuckoo takes 4.7 bytes an id") {
@@ -287,6 +391,7 @@ TEST_CASE("a table that is too full forgets the oldest, and counts each") {
     REQUIRE(table.contains(hash(id(n))));
   }
   CHECK(table.forgotten() > 100);
+  CHECK(table.forgotten() < 20 * window);
   CHECK(table.size() <= table.bytes() / 4);
   std::uint64_t missing = 0;
   std::uint64_t young_missing = 0;
@@ -428,16 +533,9 @@ TEST_CASE("with consent, in shards and in a journal") {
   const pulse::conformance::DedupLaws laws{.window = 500, .since_claim = true, .false_rate = 0.001, .leases = 1024};
   CHECK(pulse::conformance::dedup([] { return Shards{4, [](std::size_t i) { return AllowLoss<RotatingBloom>{1000, {}, i}; }, 1}; }, laws) == "");
 
-  std::string directory = (std::filesystem::temp_directory_path() / "pulse-filter-XXXXXX").string();
-  REQUIRE(::mkdtemp(directory.data()) != nullptr);
-  const auto open = [&] { return *pulse::Journaled<AllowLoss<Cuckoo>>::open(AllowLoss<Cuckoo>{300}, {.path = directory + "/journal"}); };
-  const auto erase = [&] {
-    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-      std::filesystem::remove(entry);
-    }
-  };
-  CHECK(pulse::conformance::recovery(open, erase, {.window = 300, .kills = 3}) == "");
-  std::filesystem::remove_all(directory);
+  const pulse_test::journal::Place place;
+  const auto open = [&] { return *pulse::Journaled<AllowLoss<Cuckoo>>::open(AllowLoss<Cuckoo>{300}, {.path = place.path()}); };
+  CHECK(pulse::conformance::recovery(open, [&] { place.erase(); }, {.window = 300, .kills = 3}) == "");
 }
 
 TEST_CASE_TEMPLATE("all shards together lease what one filter would, and take no more memory for it than for the ids", Filter, AllowLoss<RotatingBloom>,
@@ -456,6 +554,14 @@ TEST_CASE_TEMPLATE("all shards together lease what one filter would, and take no
   CHECK(one.bytes() == Filter{1000}.bytes() + Shards{1, [](std::size_t) { return Filter{1}; }, 1}.bytes() - Filter{1}.bytes());
 }
 
+TEST_CASE("a lease takes 32 bytes and 4 for its chain, and there are 1024 of them where nobody says how many") {
+  CHECK(RotatingBloom{10, {.leases = 512}}.bytes() - RotatingBloom{10, {.leases = 256}}.bytes() == 256 * 36);
+  CHECK(Cuckoo{10, {.leases = 512}}.bytes() - Cuckoo{10, {.leases = 256}}.bytes() == 256 * 36);
+  CHECK(RotatingBloom{10}.bytes() == RotatingBloom{10, {.leases = 1024}}.bytes());
+  CHECK(Cuckoo{10}.bytes() == Cuckoo{10, {.leases = 1024}}.bytes());
+  CHECK(RotatingBloom{10, {.leases = 1}}.bytes() == BloomGenerations{10, 0.001}.bytes() + 36);
+}
+
 TEST_CASE("settings that a filter cannot work with are refused with what is allowed") {
   CHECK_THROWS_WITH_AS((RotatingBloom{0}), "RotatingBloom: the capacity is 0: allowed are 1 to 268435456", std::invalid_argument);
   CHECK_THROWS_AS((RotatingBloom{RotatingBloom::max_capacity + 1}), std::invalid_argument);
@@ -465,6 +571,8 @@ TEST_CASE("settings that a filter cannot work with are refused with what is allo
                        std::invalid_argument);
   CHECK_THROWS_AS((RotatingBloom{10, {.false_rate = std::numeric_limits<double>::quiet_NaN()}}), std::invalid_argument);
   CHECK_THROWS_WITH_AS((RotatingBloom{10, {.leases = 0}}), "RotatingBloom: the number of leases is 0: allowed are 1 to 1048576", std::invalid_argument);
+  CHECK_NOTHROW((RotatingBloom{1, {.false_rate = 1e-8, .leases = 1048576}}));
+  CHECK_NOTHROW((RotatingBloom{1, {.false_rate = 0.5, .leases = 1}}));
   CHECK_THROWS_WITH_AS((Cuckoo{0}), "Cuckoo: the capacity is 0: allowed are 1 to 268435456", std::invalid_argument);
   CHECK_THROWS_AS((Cuckoo{Cuckoo::max_capacity + 1}), std::invalid_argument);
   CHECK_THROWS_WITH_AS((Cuckoo{10, {.leases = 1048577}}), "Cuckoo: the number of leases is 1048577: allowed are 1 to 1048576", std::invalid_argument);

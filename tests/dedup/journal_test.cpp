@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "../support/refused_call.hpp"
+#include "journal_place.hpp"
 #include "pulse/core/clock.hpp"
 #include "pulse/dedup/conformance.hpp"
 #include "pulse/dedup/conformance/recovery.hpp"
@@ -36,14 +37,13 @@ using pulse::Journal;
 using pulse::JournalDamage;
 using pulse::Journaled;
 using pulse::JournalOptions;
+using namespace pulse_test::journal;
 
 static_assert(pulse::DurableDedup<Journaled<FifoWindow>> && !pulse::DurableDedup<FifoWindow> && Journaled<FifoWindow>::exact);
 static_assert(!std::is_constructible_v<pulse::Sharded<Journaled<FifoWindow>>, std::size_t>);  // its shards need a seed that stays
 static_assert(pulse::DurableDedup<pulse::Sharded<Journaled<FifoWindow>>> && !pulse::DurableDedup<pulse::Sharded<FifoWindow>>);
 
 namespace {
-
-EventId id(std::uint64_t n) { return {n * 0x9e3779b97f4a7c15ULL, n}; }
 
 /// What a strategy of one's own is at least.
 struct Plain {
@@ -56,30 +56,6 @@ struct Plain {
   [[nodiscard]] std::size_t size() const { return window.size(); }
 };
 
-/// A directory of its own, gone at the end.
-struct Place {
-  std::string directory;
-  Place() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "pulse-journal-XXXXXX").string();
-    directory = ::mkdtemp(pattern.data());
-  }
-  ~Place() { std::filesystem::remove_all(directory); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  [[nodiscard]] std::string path(const std::string& name = "journal") const { return directory + "/" + name; }
-  void erase() const {
-    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-      std::filesystem::remove(entry);
-    }
-  }
-};
-
-Journaled<FifoWindow> opened(const std::string& path, std::size_t capacity, JournalOptions options = {}) {
-  options.path = path;
-  auto result = Journaled<FifoWindow>::open(FifoWindow{capacity, 1}, options);
-  REQUIRE_MESSAGE(result, (result ? "" : result.error().message));
-  return *std::move(result);
-}
 pulse::Error refused(const std::string& path, JournalOptions options = {}) {
   options.path = path;
   options.window = 1000;
@@ -87,20 +63,6 @@ pulse::Error refused(const std::string& path, JournalOptions options = {}) {
   REQUIRE(!result);
   return result.error();
 }
-
-void commit(Journaled<FifoWindow>& dedup, std::uint64_t from, std::uint64_t to) {
-  for (std::uint64_t n = from; n < to; ++n) {
-    Journaled<FifoWindow>::lease_type lease;
-    REQUIRE(dedup.claim(id(n), lease) == Claim::fresh);
-    dedup.commit(lease);
-  }
-}
-
-std::string bytes_of(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
-void put_bytes(const std::string& path, const std::string& bytes) { std::ofstream{path, std::ios::binary | std::ios::trunc} << bytes; }
 
 /// No file of this process grows beyond `bytes` as long as this lives.
 class FileLimit {
@@ -692,11 +654,6 @@ TEST_CASE("more leases than the journal has room for are unavailable until some 
   }
   commit(dedup, room, room + 100);
   CHECK(dedup.journal().status());
-}
-
-TEST_CASE("the bytes of a journal are pinned: one of an older Pulse stays readable") {
-  constexpr pulse::detail::JournalRecord record = pulse::detail::JournalRecord::of({0x0123456789abcdef, 0xfedcba9876543210}, 7, 9);
-  static_assert(record.check == 0x340776be68cb47dd);
 }
 
 namespace {

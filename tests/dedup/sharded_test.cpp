@@ -10,6 +10,7 @@
 #include "pulse/dedup/conformance.hpp"
 #include "pulse/dedup/fifo_window.hpp"
 #include "pulse/dedup/lru_window.hpp"
+#include "pulse/dedup/no_dedup.hpp"
 #include "pulse/dedup/seen_set.hpp"
 #include "pulse/dedup/sharded.hpp"
 
@@ -30,6 +31,16 @@ struct Lossy : FifoWindow {
 };
 static_assert(!Sharded<Lossy>::exact && !pulse::LossAllowed<Sharded<Lossy>>);
 static_assert(pulse::LossAllowed<Sharded<pulse::AllowLoss<Lossy>>> && pulse::LossAllowed<pulse::AllowLoss<Sharded<Lossy>>>);
+
+/// With a table of leases beside the ids, as the filters have one.
+struct Sized : FifoWindow {
+  struct options_type {
+    std::size_t leases = 100;
+  };
+  Sized(std::size_t capacity, options_type options) : FifoWindow(capacity), leases(options.leases) {}
+  explicit Sized(std::size_t capacity) : Sized(capacity, {}) {}
+  std::size_t leases;
+};
 
 /// Kept by no thread but one at a time, or it says so.
 struct Watched : FifoWindow {
@@ -91,6 +102,51 @@ TEST_CASE("a window that is sharded holds what one that is not holds") {
   CHECK(sharded.capacity() < window * 115 / 100);
 }
 
+TEST_CASE("a shard is for 64 ids, and there are 32 to 2048 of them where nobody says how many") {
+  CHECK(Sharded<FifoWindow>{1}.shards() == 32);
+  CHECK(Sharded<FifoWindow>{64 * 32 - 1}.shards() == 32);
+  CHECK(Sharded<FifoWindow>{64 * 32}.shards() == 64);
+  CHECK(Sharded<FifoWindow>{64 * 128 - 1}.shards() == 128);
+  CHECK(Sharded<FifoWindow>{64 * 128}.shards() == 256);
+  CHECK(Sharded<FifoWindow>::default_shards(10'000'000) == 2048);
+}
+
+TEST_CASE("a shard has its part of the capacity and six deviations more, and never more than all; so it is with leases, of which it has 16") {
+  CHECK(Sharded<FifoWindow>{10'000, 16}.capacity() == 16 * (625 + 6 * 25 + 4));
+  CHECK(Sharded<FifoWindow>{100, 1}.capacity() == 100);
+  CHECK(Sharded<FifoWindow>{9, 4}.capacity() == 4 * 9);
+  const auto leases = [](Sharded<Sized> sharded) {
+    std::size_t total = 0;
+    sharded.each([&](const Sized& one) { total += one.leases; });
+    return total;
+  };
+  CHECK(leases(Sharded<Sized>{1600, 4}) == 4 * (25 + 6 * 5 + 4));
+  CHECK(leases(Sharded<Sized>{1600, 1}) == 100);
+  CHECK(leases(Sharded<Sized>{1600, 64}) == 64 * 16);
+}
+
+TEST_CASE("what a Sharded says of itself is the sum over its shards, which `each` visits") {
+  Sharded<FifoWindow> sharded{1000, 4};
+  CHECK(sharded.size() == 0);
+  for (std::uint64_t n = 0; n < 100; ++n) {
+    REQUIRE(sharded.claim({n, n}) == Claim::fresh);
+  }
+  CHECK(sharded.size() == 100);
+  std::size_t visited = 0;
+  std::size_t size = 0;
+  std::size_t bytes = 0;
+  sharded.each([&](FifoWindow& one) {
+    ++visited;
+    CHECK(one.size() > 0);
+    size += one.size();
+    bytes += one.bytes() + sizeof(FifoWindow);
+  });
+  CHECK(visited == 4);
+  CHECK(size == 100);
+  CHECK(sharded.bytes() > bytes);            // a lock to each, and a pointer
+  CHECK(sharded.bytes() < bytes + 4 * 256);  // on cache lines of its own
+}
+
 TEST_CASE("no two threads are in one shard") {
   Sharded<Watched> sharded{1000, 2};
   std::vector<std::thread> threads;
@@ -114,4 +170,7 @@ TEST_CASE("a count of shards out of bounds is refused with what is allowed, and 
   CHECK_THROWS_WITH_AS((Sharded<FifoWindow>{100, 0}), "Sharded: the count of shards is 0: allowed are 1 to 65536", std::invalid_argument);
   CHECK_THROWS_AS((Sharded<FifoWindow>{100, 65537}), std::invalid_argument);
   CHECK_THROWS_AS((Sharded<FifoWindow>{0, 4}), std::invalid_argument);
+  CHECK_THROWS_AS((Sharded<FifoWindow>{0, 1}), std::invalid_argument);
+  const Sharded<pulse::NoDedup> most{65536, [](std::size_t) { return pulse::NoDedup{}; }, 1};
+  CHECK(most.shards() == 65536);
 }

@@ -12,6 +12,7 @@
 #include "pulse/dedup/seen_set.hpp"
 #include "pulse/dedup/sharded.hpp"
 #include "pulse/dedup/tiered.hpp"
+#include "pulse/dedup/watermark.hpp"
 
 using pulse::Claim;
 using pulse::EventId;
@@ -58,6 +59,23 @@ struct Store : FifoWindow {
   }
   Claim claim_new(EventId id, lease_type& lease) { return FifoWindow::claim(id, lease); }
 };
+/// Counts what ends here.
+struct Counted : FifoWindow {
+  using FifoWindow::claim;
+  using FifoWindow::FifoWindow;
+  int commits = 0;
+  int releases = 0;
+  template <class Named>
+  void commit(Named named) {
+    ++commits;
+    FifoWindow::commit(named);
+  }
+  template <class Named>
+  void release(Named named) {
+    ++releases;
+    FifoWindow::release(named);
+  }
+};
 static_assert(pulse::requirement::DedupClaimNew<Store> && !pulse::requirement::DedupClaimNew<FifoWindow>);
 
 using Window = Tiered<Lossy<7>, FifoWindow>;
@@ -91,6 +109,60 @@ TEST_CASE("an exact strategy with claim_new is asked only about what the filter 
   CHECK(tiered.inner().searches == 0);
   CHECK(tiered.claim({7, 7}) == Claim::done);
   CHECK(tiered.inner().searches == 1);
+}
+
+TEST_CASE("a filter that took for new what is known keeps it where it is done, and gives its lease back where it is in flight; one by one and in batches") {
+  using Two = Tiered<Counted, FifoWindow>;
+  FifoWindow known{10};
+  REQUIRE(known.claim({1, 1}) == Claim::fresh);
+  known.commit(EventId{1, 1});
+  REQUIRE(known.claim({2, 2}) == Claim::fresh);
+  const EventId ids[]{{1, 1}, {2, 2}, {3, 3}};
+  for (const bool batch : {false, true}) {
+    CAPTURE(batch);
+    Two tiered{Counted{10}, known};
+    Claim claims[3];
+    Two::lease_type leases[3];
+    if (batch) {
+      tiered.claim(ids, claims, leases);
+    } else {
+      for (std::size_t i = 0; i < 3; ++i) {
+        claims[i] = tiered.claim(ids[i], leases[i]);
+      }
+    }
+    CHECK(claims[0] == Claim::done);
+    CHECK(claims[1] == Claim::leased);
+    CHECK(claims[2] == Claim::fresh);
+    CHECK(tiered.filter().commits == 1);
+    CHECK(tiered.filter().releases == 1);
+    CHECK(tiered.filter().known(ids[0]) == Claim::done);
+    CHECK(tiered.filter().known(ids[1]) == Claim::unavailable);
+    CHECK(tiered.filter().known(ids[2]) == Claim::leased);
+    tiered.release(leases[2]);
+    CHECK(tiered.filter().known(ids[2]) == Claim::unavailable);
+    REQUIRE(tiered.claim(ids[2], leases[2]) == Claim::fresh);
+    tiered.commit(leases[2]);
+    CHECK(tiered.filter().known(ids[2]) == Claim::done);
+  }
+}
+
+TEST_CASE("a commit and a release by id end the lease in the filter, too") {
+  Tiered<FifoWindow, FifoWindow> tiered{FifoWindow{10}, FifoWindow{10}};
+  REQUIRE(tiered.claim({1, 1}) == Claim::fresh);
+  REQUIRE(tiered.claim({2, 2}) == Claim::fresh);
+  tiered.prefetch({1, 1});
+  tiered.commit(EventId{1, 1});
+  tiered.release(EventId{2, 2});
+  CHECK(tiered.filter().known({1, 1}) == Claim::done);
+  CHECK(tiered.filter().known({2, 2}) == Claim::unavailable);
+  CHECK(tiered.inner().known({1, 1}) == Claim::done);
+  CHECK(tiered.inner().known({2, 2}) == Claim::unavailable);
+  CHECK(tiered.bytes() == 2 * FifoWindow{10}.bytes());
+}
+
+TEST_CASE("a batch of a strategy that has batches and no leases") {
+  const auto make = [] { return Tiered<FifoWindow, pulse::Watermark>{FifoWindow{100}, pulse::Watermark{pulse::EntryId::min(), {}, 1}}; };
+  CHECK(pulse::conformance::dedup(make, {.window = 40, .since_claim = true, .leases = 40, .ordered = true}) == "");
 }
 
 TEST_CASE("a filter that is relied on and holds less is refused") {

@@ -246,6 +246,7 @@ TEST_CASE("an entry that a caller was told of without a claim is not grown over 
   CHECK(window.known(id(4)) == Claim::unavailable);
   for (std::uint64_t n = 5; n < 10; ++n) {  // more than there are ranges
     CHECK(window.known(id(n)) == Claim::unavailable);
+    CHECK(window.ranges() == 4);
   }
   CHECK(window.size() == 2);
   CHECK(window.known(id(1)) == Claim::done);
@@ -254,6 +255,72 @@ TEST_CASE("an entry that a caller was told of without a claim is not grown over 
   for (const std::uint64_t n : {2U, 9U, 7U}) {
     handle(window, id(n));
   }
+}
+
+TEST_CASE("an entry that a caller was told of while all ranges were leased is not grown over either") {
+  Watermark window{EntryId::min(), {.ranges = 2, .others = 1}};
+  REQUIRE(window.claim(id(1)) == Claim::fresh);
+  REQUIRE(window.claim(id(2)) == Claim::fresh);
+  REQUIRE(window.known(id(3)) == Claim::unavailable);
+  window.commit(id(1));
+  window.commit(id(2));
+  handle(window, id(4));
+  handle(window, id(3));
+}
+
+TEST_CASE("ranges grow together again behind an entry that was refused and has come again") {
+  Watermark window{EntryId::min(), {.ranges = 3, .others = 1}};
+  for (std::uint64_t n = 1; n <= 3; ++n) {
+    REQUIRE(window.claim(id(n)) == Claim::fresh);
+  }
+  REQUIRE(window.claim(id(4)) == Claim::unavailable);
+  for (std::uint64_t n = 1; n <= 3; ++n) {
+    window.commit(id(n));
+  }
+  for (std::uint64_t n = 4; n < 10; ++n) {
+    handle(window, id(n));
+  }
+  CHECK(window.ranges() == 2);
+}
+
+TEST_CASE("the first new entry grows together with the last of the earlier life, between which nothing lies") {
+  Watermark window{EntryId{50, 0}};
+  handle(window, id(50));
+  handle(window, id(51));
+  CHECK(window.ranges() == 1);
+}
+
+TEST_CASE("a Watermark's size is what it remembers, also after it forgot a range of several") {
+  Watermark window{EntryId::min(), {.ranges = 3, .others = 1}};
+  for (std::uint64_t n = 1; n <= 3; ++n) {
+    handle(window, id(n));
+  }
+  REQUIRE(window.claim(id(5)) == Claim::fresh);
+  handle(window, id(6));
+  CHECK(window.size() == 5);
+  REQUIRE(window.claim(id(7)) == Claim::fresh);  // in the place of 1 to 3
+  CHECK(window.size() == 3);
+
+  Watermark earlier{EntryId::max(), {.ranges = 3, .others = 1}};  // each for itself
+  for (std::uint64_t n = 1; n <= 10; ++n) {
+    handle(earlier, id(n));
+  }
+  CHECK(earlier.size() == 3);
+}
+
+TEST_CASE("a commit or a release of an id that has no lease is of no other one") {
+  Watermark window{EntryId::min()};
+  REQUIRE(window.claim(id(7)) == Claim::fresh);
+  window.commit(id(5));
+  window.release(id(6));
+  window.commit(id(8));
+  CHECK(window.claim(id(7)) == Claim::leased);
+  CHECK(window.size() == 1);
+}
+
+TEST_CASE("a Watermark takes 48 bytes a range, and beside them what its FifoWindow takes") {
+  CHECK(Watermark{EntryId::min()}.bytes() == std::size_t{4096} * 48 + pulse::FifoWindow{4096}.bytes());
+  CHECK(Watermark{EntryId::min(), {.ranges = 7, .others = 9}}.bytes() == std::size_t{7} * 48 + pulse::FifoWindow{9}.bytes());
 }
 
 TEST_CASE("what was told in order and claimed later is one range") {
@@ -323,5 +390,6 @@ TEST_CASE("an id of a producer that reads like an entry id loses nothing that co
 TEST_CASE("a Watermark refuses what it cannot work with") {
   CHECK_THROWS_WITH_AS((Watermark{EntryId::min(), {.ranges = 0}}), "Watermark: the number of ranges is 0: allowed are 1 to 1048576", std::invalid_argument);
   CHECK_THROWS_AS((Watermark{EntryId::min(), {.ranges = Watermark::max_ranges + 1}}), std::invalid_argument);
+  CHECK_NOTHROW((Watermark{EntryId::min(), {.ranges = Watermark::max_ranges}}));
   CHECK_THROWS_AS((Watermark{EntryId::min(), {.others = 0}}), std::invalid_argument);
 }

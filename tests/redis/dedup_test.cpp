@@ -131,6 +131,100 @@ TEST_CASE("redis dedup: leases and marks expire, and a lease that lasts is kept"
   CHECK(renewed);
 }
 
+TEST_CASE("redis dedup: what nobody says is a day for a mark, 20 s for a lease and 2 s for an answer") {
+  const pulse::RedisDedupOptions options;
+  CHECK(options.window == 24h);
+  CHECK(options.lease == 20s);
+  CHECK(options.connect_timeout == 2s);
+  CHECK(options.command_timeout == 2s);
+}
+
+TEST_CASE("redis dedup: a claim keeps the leases that are held when a third of their time is over, and else is one command") {
+  RedisServer server;
+  FaultProxy proxy{server.port()};
+  Cli redis = server.connect();
+  pulse::RedisDedupOptions options;
+  options.lease = 600ms;
+  auto one = shared(proxy.url(), "one", options);
+  CHECK(one.claim(id(1)) == Claim::fresh);
+  const auto claimed = std::chrono::steady_clock::now();
+  (void)redis({"PEXPIRE", "d:0000000000000001fffffffffffffffe", "100000"});
+  std::this_thread::sleep_until(claimed + 210ms);
+  CHECK(one.claim(id(2)) == Claim::fresh);
+  CHECK(redis({"PTTL", "d:0000000000000001fffffffffffffffe"}).integer <= 600);
+
+  for (const bool by_flush : {false, true}) {  // kept by the claim before, or by a flush
+    CAPTURE(by_flush);
+    std::uint64_t next = by_flush ? 10'000 : 100;
+    std::size_t commands = 0;
+    for (auto begin = std::chrono::steady_clock::time_point{}; std::chrono::steady_clock::now() - begin >= options.lease / 3;) {  // again where others ran
+      begin = std::chrono::steady_clock::now();
+      CHECK(one.claim(id(next++)) == Claim::fresh);
+      if (by_flush) {
+        std::this_thread::sleep_for(120ms);
+        begin = std::chrono::steady_clock::now();
+        CHECK(one.flush(pulse_test::patience));
+        std::this_thread::sleep_for(120ms);
+      }
+      commands = proxy.counts().commands;
+      CHECK(one.claim(id(next++)) == Claim::fresh);
+      commands = proxy.counts().commands - commands;
+    }
+    CHECK(commands == 1);
+  }
+}
+
+TEST_CASE("redis dedup: a flush waits no longer than it is told") {
+  RedisServer server;
+  FaultProxy proxy{server.port()};
+  pulse::RedisDedupOptions options;
+  options.owner = "one";
+  options.command_timeout = 24h;
+  pulse::RedisDedup<> one{url_of(proxy.url()), options};
+  CHECK(one.claim(id(1)) == Claim::fresh);
+  one.commit(id(1));
+  proxy.drop_replies();
+  CHECK_FALSE(one.flush(20ms));  // or never
+  CHECK(one.size() == 1);
+  proxy.pass();
+  CHECK(one.flush(pulse_test::patience));
+  CHECK(one.size() == 0);
+}
+
+TEST_CASE("redis dedup: more marks than one script takes are all told") {
+  RedisServer server;
+  auto one = shared(server.url());
+  std::vector<EventId> ids;
+  for (std::uint64_t i = 1; i <= 2500; ++i) {
+    ids.push_back(id(i));
+  }
+  std::vector<Claim> claims(ids.size());
+  CHECK(one.claim(ids, claims));
+  CHECK(std::count(claims.begin(), claims.end(), Claim::fresh) == 2500);
+  for (const EventId event : ids) {
+    one.commit(event);
+  }
+  CHECK(one.size() == 2500);
+  CHECK(one.flush(pulse_test::patience));
+  CHECK(one.size() == 0);
+  CHECK(one.claim(ids, claims));
+  CHECK(std::count(claims.begin(), claims.end(), Claim::done) == 2500);
+  CHECK(cli(server, {"DBSIZE"}) == "2500");
+}
+
+TEST_CASE("redis dedup: its size is what is leased here and what is not told yet") {
+  RedisServer server;
+  auto one = shared(server.url());
+  CHECK(one.size() == 0);
+  CHECK(one.claim(id(1)) == Claim::fresh);
+  CHECK(one.claim(id(2)) == Claim::fresh);
+  CHECK(one.claim(id(3)) == Claim::fresh);
+  one.commit(id(1));
+  CHECK(one.size() == 3);
+  CHECK(one.flush(pulse_test::patience));
+  CHECK(one.size() == 2);
+}
+
 TEST_CASE("redis dedup: the longest times are taken by the server") {
   RedisServer server;
   pulse::RedisDedupOptions options;
@@ -224,6 +318,14 @@ TEST_CASE("redis dedup: settings that cannot be, and a server that is away") {
       CHECK(unset.error().code == pulse::ErrorCode::config);
       CHECK(unset.error().message ==
             "RedisDedupOptions." + std::string(time.name) + " is " + std::to_string(value.count()) + " ms: allowed are 1 ms to " + time.said);
+    }
+    for (const auto value : {1ms, time.most}) {
+      pulse::RedisDedupOptions odd;
+      odd.owner = "one";
+      odd.*time.part = value;
+      const auto taken = pulse::RedisDedup<>{url_of("redis://127.0.0.1:" + std::to_string(free_port())), odd}.claim(ids, claims);
+      REQUIRE_FALSE(taken);
+      CHECK(taken.error().code == pulse::ErrorCode::unavailable);
     }
   }
   auto away = shared("redis://127.0.0.1:" + std::to_string(free_port()));

@@ -113,6 +113,9 @@ class Finder:
                 continue  # its body comes again
             if kind == "IfStmt" and node.get("isConstexpr") and child is node["inner"][0]:
                 continue
+            if re.fullmatch(r"(Function|CXXMethod|CXXConstructor|CXXConversion|FunctionTemplate|ClassTemplate)Decl", kind or "") and child.get("kind", "").endswith(
+                    ("Expr", "Operator", "Literal")):
+                continue  # what it requires
             self.walk(child, node)
 
     def look(self, node, kind, parent, begin, end):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The mutation score: how many small changes of meaning to include/pulse the tests notice. What a change is, mutants.py says.
-usage: mutate.py ROOT BUILD [--file GLOB]... [--budget SECONDS] [--seed N] [--jobs N] [--json FILE]
+usage: mutate.py ROOT BUILD [--file GLOB]... [--tests GLOB]... [--longest SECONDS] [--budget SECONDS] [--seed N] [--jobs N] [--json FILE]
 
 --file     headers, as "engine/*" below include/pulse; default: engine, dedup, control, backend/in_memory
+--tests    only these, as "dedup/*" below tests; "sim" is the simulation. What other tests would kill survives then: the score is a lower bound
+--longest  test cases that take longer are left out, as above
 --budget   of seconds, for each family; what is left out then is a random part, by the seed
 A mutant is run through the test cases that reach it, the shortest first, then through simulated schedules where the simulation has the code; a
 test that fails, crashes or takes ten times as long kills it. tests/mutation-survivors.txt holds those that were looked at, each with the reason
@@ -27,7 +29,7 @@ import mutants
 COMPILER = "clang++-19"
 DEFAULT = ["engine/*", "dedup/*", "control/*", "backend/in_memory*"]
 # Where the tests of a family are, if not in the folder of its name; "sim": the simulation runs it as well.
-TESTS = {"engine": ["engine", "consumer", "redis/dedup_test.cpp", "sim"], "dedup": ["dedup", "consumer", "redis/dedup_test.cpp", "sim"],
+TESTS = {"engine": ["engine", "consumer", "redis/dedup_test.cpp", "sim"], "dedup": ["dedup", "consumer", "redis/dedup_test.cpp", "redis/reply_test.cpp", "sim"],
          "control": ["control", "runtime", "consumer/notices_test.cpp", "sim"],
          "backend": ["backend", "differential", "redis", "testing"], "redis": ["redis_client", "redis"], "consumer": ["consumer", "runtime", "sim"],
          "codec": ["codec", "consumer"], "core": ["core", "codec", "consumer", "control", "runtime", "redis_client"], "publisher": ["runtime"],
@@ -60,8 +62,9 @@ def run(command, timeout, env):
 class Family:
     """The headers of one folder with all their mutants in them, and the programs that test them."""
 
-    def __init__(self, root, build, name, headers, jobs):
-        self.dir, self.name, self.jobs = build / name.replace("/", "_"), name, jobs
+    def __init__(self, root, build, name, headers, arguments):
+        self.dir, self.name, self.jobs = build / name.replace("/", "_"), name, arguments.jobs
+        self.tests, self.longest = arguments.tests or ["*"], arguments.longest
         shutil.rmtree(self.dir, ignore_errors=True)
         for folder in ("include", "tests"):  # a copy: who works on the tree meanwhile disturbs nothing
             shutil.copytree(root / folder, self.dir / folder)
@@ -87,7 +90,10 @@ class Family:
         for place in TESTS.get(self.name.split("/")[0], [self.name.split("/")[0]]):
             at = self.dir / "tests" / place
             found += [at] if at.suffix else sorted(at.glob("*_test.cpp")) if place != "sim" else []
-        return [unit for unit in found if wanted & self.reached(unit)]
+        return [unit for unit in found if self.wanted(unit.relative_to(self.dir / "tests").as_posix()) and wanted & self.reached(unit)]
+
+    def wanted(self, test):
+        return any(fnmatch.fnmatch(test, glob) for glob in self.tests)
 
     def reached(self, file, seen=None):
         seen = set() if seen is None else seen
@@ -161,7 +167,7 @@ class Family:
             sys.exit(errors)
         self.programs = [self.link(one.with_suffix(""), [one, main]) for one in objects]
         self.sim = None
-        if "sim" in TESTS.get(self.name.split("/")[0], []):
+        if "sim" in TESTS.get(self.name.split("/")[0], []) and self.wanted("sim"):
             parts = [file for file in sorted((self.dir / "tests" / "sim").glob("*.cpp")) if not file.name.endswith("_test.cpp")]
             before = len(self.does_not_compile)
             self.sim = self.link(self.dir / "sim", self.compile_all(parts))
@@ -182,8 +188,10 @@ class Family:
         def survey(number):
             path = self.dir / f"reached-{number}"
             begin = time.monotonic()
-            code, text = run(commands[number], 300, {"PULSE_REACHED": str(path)})
+            code, text = run(commands[number], min(300, self.longest), {"PULSE_REACHED": str(path)})
             took = time.monotonic() - begin
+            if took >= self.longest:
+                return None
             if code != 0:
                 print(f"  left out, fails without a mutant: {' '.join(commands[number])}\n{text[-400:]}")
                 return None
@@ -217,6 +225,8 @@ def main():
     words.add_argument("root", help=argparse.SUPPRESS)
     words.add_argument("build", help=argparse.SUPPRESS)
     words.add_argument("--file", action="append")
+    words.add_argument("--tests", action="append")
+    words.add_argument("--longest", type=float, default=1e9)
     words.add_argument("--budget", type=float, default=1e9)
     words.add_argument("--seed", type=int, default=1)
     words.add_argument("--jobs", type=int, default=os.cpu_count())
@@ -233,7 +243,7 @@ def main():
     known, used, results = looked_at(root), set(), []
     for name, of_family in families.items():
         begin = time.monotonic()
-        family = Family(root, build, name, of_family, arguments.jobs)
+        family = Family(root, build, name, of_family, arguments)
         family.build()
         family.survey()
         numbers = [number for number in family.mutants if number not in family.does_not_compile]

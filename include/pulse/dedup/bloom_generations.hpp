@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -150,7 +151,7 @@ class BloomGenerations {
       const wide product = static_cast<wide>(hash) * 0x9e3779b97f4a7c15ULL;
       hash = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
       std::uint64_t numbers = hash;
-      const std::uint32_t count = left < 4 ? left : 4;
+      const std::uint32_t count = std::min(left, 4U);
       for (std::uint32_t i = 0; i < count; ++i, numbers >>= 16) {
         const auto at = static_cast<std::uint32_t>((numbers & 0xffff) * BloomShape::block_bits >> 16);
         use(at / 64, at % 64);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -43,7 +42,7 @@ class CuckooTable {
   static constexpr std::size_t max_window = std::size_t{1} << 28;
   static constexpr double max_false_rate = 2.0 * 16 / static_cast<double>(one_epoch);
 
-  /// Requires: 1 <= window <= max_window, 0 < load.
+  /// Requires: 1 <= window <= max_window, 0.15 <= load: of an emptier table a sweep of one bucket at a time would not see all in time.
   explicit CuckooTable(std::size_t window, double load = default_load)
       : window_(window),
         epoch_size_(static_cast<std::uint32_t>((window + max_life - 1) / max_life)),
@@ -52,7 +51,7 @@ class CuckooTable {
         now_(limit_ | print_mask),  // all zeros has expired
         buckets_(static_cast<std::size_t>(static_cast<double>(most()) / (ways * load)) + 2),
         count_(static_cast<std::uint32_t>(buckets_.size())),
-        sweep_every_(std::max<std::uint64_t>(std::uint64_t{epoch_size_} * sweep_epochs / count_, 1)) {}
+        sweep_every_(std::uint64_t{epoch_size_} * sweep_epochs / count_) {}
 
   void prefetch(std::uint64_t hash) const noexcept {
     const std::uint32_t first = home(hash);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -53,7 +54,7 @@ class JournalFile {
     }
     file.bytes_ = static_cast<std::uint64_t>(facts.st_size);
     const std::uint64_t needed = sizeof(JournalHeader) + most * sizeof(JournalRecord);
-    file.mapped_ = static_cast<std::size_t>(needed > file.bytes_ ? needed : file.bytes_);
+    file.mapped_ = static_cast<std::size_t>(std::max(needed, file.bytes_));
     void* const map = ::mmap(nullptr, file.mapped_, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd_, 0);
     if (map == MAP_FAILED) {
       return failure("map", path);
@@ -76,8 +77,7 @@ class JournalFile {
   /// Makes room for `records` and some more. Errors: unavailable where the disk is full or a limit is met; nothing has changed then.
   Status grow(std::uint64_t records, const std::string& path) {
     const std::uint64_t wanted = sizeof(JournalHeader) + records * sizeof(JournalRecord);
-    std::uint64_t to = wanted + chunk - wanted % chunk;
-    to = to > mapped_ ? mapped_ : to;
+    const std::uint64_t to = std::min<std::uint64_t>(wanted + chunk - wanted % chunk, mapped_);
     if (to < wanted) {
       return Error{ErrorCode::capacity, "journal " + path + ": cannot hold " + std::to_string(records) + " records: more leases than it has room for"};
     }

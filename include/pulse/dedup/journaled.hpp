@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -81,7 +82,7 @@ class Journaled : public detail::Wraps<S> {
     constexpr std::size_t together = 64;
     detail::inner_lease<S> inner[together]{};
     while (!ids.empty()) {
-      const std::size_t count = ids.size() < together ? ids.size() : together;
+      const std::size_t count = std::min(ids.size(), together);
       if (!journal_.reserve(leased_ + count)) [[unlikely]] {
         lease_type ignored;
         for (std::size_t i = 0; i < count; ++i) {

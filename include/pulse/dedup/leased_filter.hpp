@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -111,7 +112,7 @@ class LeasedFilter {
     constexpr std::size_t together = 16;
     std::uint64_t hashes[together];
     for (std::size_t from = 0; from < ids.size(); from += together) {
-      const std::size_t count = ids.size() - from < together ? ids.size() - from : together;
+      const std::size_t count = std::min(ids.size() - from, together);
       for (std::size_t i = 0; i < count; ++i) {
         hashes[i] = hash_(ids[from + i]);
         filter_.prefetch(hashes[i]);

@@ -89,7 +89,7 @@ class Sharded : public detail::Wraps<S> {
   /// A batch, equal to one by one in order; `leases` may be empty. Requires: claims, and leases if any, are as many as ids.
   void claim(std::span<const EventId> ids, std::span<Claim> claims, std::span<lease_type> leases = {}) {
     for (std::size_t from = 0; from < ids.size(); from += together) {
-      const std::size_t count = ids.size() - from < together ? ids.size() - from : together;
+      const std::size_t count = std::min(ids.size() - from, together);
       claim_together(ids.subspan(from, count), claims.subspan(from, count), leases.empty() ? leases : leases.subspan(from, count));
     }
   }
@@ -177,12 +177,11 @@ class Sharded : public detail::Wraps<S> {
   }
   /// The ids of a window fall on the shards by chance: a shard's share is about normal with the deviation of its root.
   static std::size_t part_of(std::size_t capacity, std::size_t shards) {
-    if (capacity == 0 || shards == 1) {
+    if (shards == 1) {
       return capacity;
     }
     const double mean = static_cast<double>(capacity) / static_cast<double>(shards);
-    const auto part = static_cast<std::size_t>(mean + 6 * std::sqrt(mean)) + 4;
-    return part < capacity ? part : capacity;
+    return std::min(static_cast<std::size_t>(mean + 6 * std::sqrt(mean)) + 4, capacity);
   }
 
   /// All shards together lease what one S would, and not so much each: a shard of few ids would be little else.

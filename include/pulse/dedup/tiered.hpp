@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -98,11 +99,11 @@ class Tiered {
       detail::inner_lease<Exact> exact_leases[together]{};
       Claim filtered[together];
       for (std::size_t from = 0; from < ids.size(); from += together) {
-        const std::size_t count = ids.size() - from < together ? ids.size() - from : together;
+        const std::size_t count = std::min(ids.size() - from, together);
         detail::claim_inner(filter_, ids.subspan(from, count), std::span{filtered, count}, std::span{filter_leases, count});
         detail::claim_inner(exact_, ids.subspan(from, count), claims.subspan(from, count), std::span{exact_leases, count});
         for (std::size_t i = 0; i < count; ++i) {
-          const lease_type lease{filter_leases[i], exact_leases[i], ids[from + i], filtered[i] == Claim::fresh};
+          const lease_type lease{filter_leases[i], exact_leases[i], {}, filtered[i] == Claim::fresh};
           (void)settled(claims[from + i], lease);
           if (!leases.empty()) {
             leases[from + i] = lease;
