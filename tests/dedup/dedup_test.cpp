@@ -314,6 +314,47 @@ void finds_what_is_not_expired(std::uint64_t homes, int numbers) {
 
 }  // namespace
 
+TEST_CASE("a bucket that one id went past is searched past, also when all that were in it have gone") {
+  pulse::detail::SlotIndex index{1000};
+  const std::uint64_t home = std::uint64_t{5} << 61;
+  for (std::uint32_t slot = 0; slot < 16; ++slot) {  // the last one finds it full
+    const auto place = index.find(home + slot, [](std::uint32_t) { return false; });
+    REQUIRE_FALSE(place.found);
+    index.insert(home + slot, place, slot);
+  }
+  for (std::uint32_t slot = 0; slot < 15; ++slot) {
+    index.erase(home + slot, slot);
+  }
+  CHECK(index.find(home + 15, [](std::uint32_t slot) { return slot == 15; }).found);
+  index.erase(home + 15, 15);
+  CHECK_FALSE(index.find(home + 15, [](std::uint32_t) { return true; }).found);
+}
+
+TEST_CASE("windows of millions know their ids") {
+  for (const std::size_t capacity : {std::size_t{1} << 22, (std::size_t{1} << 22) + 1, std::size_t{6'291'456}}) {
+    CAPTURE(capacity);
+    pulse::FifoWindow fifo{capacity, 1};
+    pulse::LruWindow lru{capacity, 1};
+    for (std::uint64_t n = 0; n < 1000; ++n) {
+      REQUIRE(fifo.claim(id(n)) == Claim::fresh);
+      REQUIRE(lru.claim(id(n)) == Claim::fresh);
+    }
+    for (std::uint64_t n = 0; n < 1000; ++n) {
+      REQUIRE(fifo.claim(id(n)) == Claim::leased);
+      REQUIRE(lru.claim(id(n)) == Claim::leased);
+    }
+  }
+}
+
+TEST_CASE("what a window takes: an id's place, its state, and buckets of 64 bytes for 15 ids at the load that is said") {
+  const auto buckets = [](double capacity, double load) { return static_cast<std::size_t>(capacity / (15 * load)) + 1; };
+  CHECK(pulse::FifoWindow{1000}.bytes() == 16 * 1000 + 16 * (1000 / 64 + 1) + 64 * buckets(1000, 0.465));
+  CHECK(pulse::FifoWindow{65'536}.bytes() == 16 * 65'536 + 16 * (65'536 / 64 + 1) + 64 * buckets(65'536, 0.465));
+  CHECK(pulse::FifoWindow{65'537}.bytes() == 16 * 65'537 + 16 * (65'537 / 64 + 1) + 64 * buckets(65'537, 0.555));
+  CHECK(pulse::TtlWindow{std::chrono::hours{1}, 1000}.bytes() == 16 * 1000 + 1000 + 64 * buckets(1000, 0.465));
+  CHECK(pulse::LruWindow{1000}.bytes() == 24 * 1000 + 64 * buckets(1000, 0.555));
+}
+
 TEST_CASE("the index finds whatever is not expired, though all ids have a few homes") {
   for (const std::uint64_t homes : {1U, 2U, 5U}) {
     finds_what_is_not_expired(homes, 20'000);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <stdexcept>
@@ -85,23 +86,58 @@ TEST_CASE("every way to claim finds what has expired, and every way to commit be
 }
 
 TEST_CASE("a TtlWindow knows as many ids as its time holds, turn after turn of the ticks, and none comes to life again") {
-  pulse::ManualClock clock;
-  Window window{10s, 1000, {.granularity = 1s}, clock, 1};
-  for (std::uint64_t n = 0; n < 600; ++n) {  // a tick each, and there are 253 of them
-    REQUIRE(window.claim(id(n)) == Claim::fresh);
-    window.commit(id(n));
-    REQUIRE(window.size() == (n < 10 ? n + 1 : 11));
-    if (n >= 258) {
-      REQUIRE(window.claim(id(n - 258)) == Claim::fresh);  // whose tick has the number of one five ticks ago
-      window.release(id(n - 258));
+  for (const std::size_t capacity : {20U, 128U, 1000U}) {  // of which a tick sweeps one, two and eight
+    CAPTURE(capacity);
+    pulse::ManualClock clock;
+    Window window{10s, capacity, {.granularity = 1s}, clock, 1};
+    for (std::uint64_t n = 0; n < 600; ++n) {  // a tick each, and there are 253 of them
+      REQUIRE(window.claim(id(n)) == Claim::fresh);
+      window.commit(id(n));
+      REQUIRE(window.size() == (n < 10 ? n + 1 : 11));
+      for (std::uint64_t back = 0; back <= std::min<std::uint64_t>(n, 10); ++back) {
+        REQUIRE(window.claim(id(n - back)) == Claim::done);
+      }
+      if (n >= 258) {
+        REQUIRE(window.known(id(n - 258)) == Claim::unavailable);  // whose tick has the number of one five ticks ago
+      }
+      clock.advance(1s);
     }
-    clock.advance(1s);
+    clock.advance(126s);  // all at once, of which a sweep sees but half
+    CHECK(window.claim(id(599)) == Claim::fresh);
+    CHECK(window.size() == 1);
+    window.release(id(599));
+    CHECK(window.size() == 0);
   }
-  clock.advance(126s);  // all at once, of which a sweep sees but half
-  CHECK(window.claim(id(599)) == Claim::fresh);
-  CHECK(window.size() == 1);
-  window.release(id(599));
-  CHECK(window.size() == 0);
+}
+
+TEST_CASE("a pause of any length takes out what expired in it and nothing else, and what comes then counts as ever") {
+  for (const auto pause : {11s, 127s, 128s, 129s, 253s, 264s, 3600s}) {
+    CAPTURE(pause.count());
+    pulse::ManualClock clock;
+    Window window{10s, 100, {.granularity = 1s}, clock, 1};
+    Window::lease_type held;
+    REQUIRE(window.claim(id(1000), held) == Claim::fresh);
+    for (int round = 0; round < 5; ++round) {
+      for (std::uint64_t n = 0; n < 20; ++n) {
+        REQUIRE(window.claim(id(n)) == Claim::fresh);
+        window.commit(id(n));
+      }
+      REQUIRE(window.size() == 21);
+      clock.advance(pause + 1s);
+      for (std::uint64_t n = 0; n < 20; ++n) {
+        REQUIRE(window.known(id(n)) == Claim::unavailable);
+      }
+      REQUIRE(window.known(id(1000)) == Claim::leased);
+      REQUIRE(window.size() == 1);
+    }
+    for (std::uint64_t n = 0; n < 400; ++n) {  // over a whole turn of the ticks
+      REQUIRE(window.claim(id(2000 + n)) == Claim::fresh);
+      window.commit(id(2000 + n));
+      REQUIRE(window.size() == 1 + std::min<std::uint64_t>(n + 1, 11));
+      clock.advance(1s);
+    }
+    CHECK(window.forgotten_early() == 0);
+  }
 }
 
 namespace {

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The mutation score: how many small changes of meaning to include/pulse the tests notice. What a change is, mutants.py says.
-usage: mutate.py ROOT BUILD [--file GLOB]... [--tests GLOB]... [--longest SECONDS] [--budget SECONDS] [--seed N] [--jobs N] [--json FILE]
+usage: mutate.py ROOT BUILD [--file GLOB]... [--tests GLOB]... [--longest SECONDS] [--budget SECONDS] [--seed N] [--jobs N] [--json FILE] [--again FILE]
 
 --file     headers, as "engine/*" below include/pulse; default: engine, dedup, control, backend/in_memory
 --tests    only these, as "dedup/*" below tests; "sim" is the simulation. What other tests would kill survives then: the score is a lower bound
 --longest  test cases that take longer are left out, as above
+--again    what an earlier run's --json says was killed counts as killed, and is not run: for what a test was added since
 --budget   of seconds, for each family; what is left out then is a random part, by the seed
 A mutant is run through the test cases that reach it, the shortest first, then through simulated schedules where the simulation has the code; a
 test that fails, crashes or takes ten times as long kills it. tests/mutation-survivors.txt holds those that were looked at, each with the reason
@@ -231,6 +232,7 @@ def main():
     words.add_argument("--seed", type=int, default=1)
     words.add_argument("--jobs", type=int, default=os.cpu_count())
     words.add_argument("--json")
+    words.add_argument("--again")
     arguments = words.parse_args()
     root, build = pathlib.Path(arguments.root).resolve(), pathlib.Path(arguments.build).resolve()
     globs = arguments.file or DEFAULT
@@ -241,6 +243,8 @@ def main():
         parts = header.removeprefix("pulse/").removesuffix(".hpp").split("/")
         families.setdefault(parts[0] if len(parts) > 1 else parts[0].split("_")[0], []).append(header)
     known, used, results = looked_at(root), set(), []
+    earlier = json.loads(pathlib.Path(arguments.again).read_text()) if arguments.again else []
+    killed = {(one["header"], one["change"], one["source"]): one["by"] for one in earlier if one["verdict"] == "killed"}
     for name, of_family in families.items():
         begin = time.monotonic()
         family = Family(root, build, name, of_family, arguments)
@@ -255,6 +259,9 @@ def main():
         left = []
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
             def judge(number):
+                mutant = family.mutants[number]
+                if by := killed.get((mutant.header, *mutant.key[1:])):
+                    return number, "killed", by
                 return (number, *family.judge(number)) if time.monotonic() - begin < arguments.budget else (number, None, "")
             for number, verdict, by in pool.map(judge, numbers):
                 if verdict is None:

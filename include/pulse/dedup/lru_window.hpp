@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -64,7 +65,7 @@ class LruWindow {
     constexpr std::size_t together = 16;
     std::uint64_t hashes[together];
     while (!ids.empty()) {
-      const std::size_t count = ids.size() < together ? ids.size() : together;
+      const std::size_t count = std::min(ids.size(), together);
       for (std::size_t i = 0; i < count; ++i) {
         hashes[i] = hash_(ids[i]);
         index_.prefetch(hashes[i]);
@@ -201,7 +202,6 @@ class LruWindow {
     return node;
   }
   void give_back(std::uint32_t node) noexcept {
-    nodes_[node].previous = none;
     nodes_[node].next = free_;
     free_ = node;
     --size_;

@@ -274,8 +274,9 @@ class RedisDedup {
     if (Result<bool> up = connection_.ensure(deadline); !up) {
       return std::move(up).error();
     }
-    for (std::size_t from = 0; from < told_.size(); from += most) {
-      const auto part = std::span<const Told>{told_}.subspan(from, std::min(most, told_.size() - from));
+    for (std::span<const Told> rest{told_}; !rest.empty();) {
+      const auto part = rest.first(std::min(most, rest.size()));
+      rest = rest.subspan(part.size());
       detail::RedisCommand& command = begin(detail::DedupScript::tell, part)(owner_)(options_.lease)(options_.window);
       for (const Told& told : part) {
         command(std::string_view{&told.what, 1});

@@ -207,7 +207,7 @@ class BasicTtlWindow : private detail::ClaimRing<detail::StampedStates> {
 
     Pace(std::chrono::nanoseconds ttl, std::chrono::nanoseconds wanted) {
       const std::chrono::nanoseconds granularity = wanted.count() == 0 ? ttl / 64 : wanted;
-      if (granularity.count() < 1 || granularity < ttl / 120 || granularity > ttl) {
+      if (granularity < ttl / 120 || granularity > ttl) {
         detail::refuse("TtlWindow", "granularity", nanoseconds(granularity),
                        "a 120th of the time to live to all of it, " + nanoseconds(ttl / 120) + " to " + nanoseconds(ttl));
       }

@@ -3,8 +3,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
+#include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pulse/dedup/conformance/laws.hpp"
@@ -12,7 +15,8 @@
 
 namespace pulse::inline v0_1::conformance::detail {
 
-/// Two strategies get the same claims, one of them in batches with ids that come twice, and the same commits and releases.
+/// Two strategies get the same claims, one of them in batches with ids that come twice, and the same commits and releases; some leases are held for a
+/// few batches.
 template <class Make>
 std::string batches(Make make, const DedupLaws& laws) {
   auto batched = make();
@@ -21,6 +25,17 @@ std::string batches(Make make, const DedupLaws& laws) {
   pulse::detail::SplitMix64 random{laws.seed};
   std::vector<EventId> ids;
   std::vector<Claim> claims;
+  std::deque<std::pair<Held<D>, bool>> held_on;  // and whether its lease is known
+  std::set<EventId> open;
+  const auto end = [&](const Held<D>& held, bool by_lease) {
+    if (random.up_to(3) == 0) {
+      held.release(batched, by_lease);
+      single.release(held.id);
+    } else {
+      held.commit(batched, by_lease);
+      single.commit(held.id);
+    }
+  };
   std::uint64_t top = 0;
   for (int round = 0; round < 2000; ++round) {
     ids.clear();
@@ -51,18 +66,22 @@ std::string batches(Make make, const DedupLaws& laws) {
       }
     }
     for (std::size_t i = 0; i < ids.size(); ++i) {
-      const Held<D> held{ids[i], leases[i]};
-      const bool by_lease = with_leases && claims[i] == Claim::fresh;
-      if (with_leases && claims[i] != Claim::fresh) {
+      const bool fresh = claims[i] == Claim::fresh;
+      if (open.contains(ids[i]) || (with_leases && !fresh)) {
         continue;
       }
-      if (random.up_to(3) == 0) {
-        held.release(batched, by_lease);
-        single.release(ids[i]);
+      const Held<D> held{ids[i], leases[i]};
+      if (fresh && random.up_to(15) == 0) {
+        open.insert(ids[i]);
+        held_on.emplace_back(held, with_leases);
       } else {
-        held.commit(batched, by_lease);
-        single.commit(ids[i]);
+        end(held, with_leases);
       }
+    }
+    if (!held_on.empty() && random.up_to(1) == 0) {
+      end(held_on.front().first, held_on.front().second);
+      open.erase(held_on.front().first.id);
+      held_on.pop_front();
     }
     if (batched.size() != single.size()) {
       return "a batched claim equals one by one in order, and so does the size";
