@@ -269,15 +269,15 @@ TEST_CASE("an entry that a caller was told of while all ranges were leased is no
 }
 
 TEST_CASE("ranges grow together again behind an entry that was refused and has come again") {
-  Watermark window{EntryId::min(), {.ranges = 3, .others = 1}};
-  for (std::uint64_t n = 1; n <= 3; ++n) {
+  Watermark window{EntryId::min(), {.ranges = 8, .others = 1}};
+  for (std::uint64_t n = 1; n <= 8; ++n) {
     REQUIRE(window.claim(id(n)) == Claim::fresh);
   }
-  REQUIRE(window.claim(id(4)) == Claim::unavailable);
-  for (std::uint64_t n = 1; n <= 3; ++n) {
+  REQUIRE(window.claim(id(9)) == Claim::unavailable);
+  for (std::uint64_t n = 1; n <= 8; ++n) {
     window.commit(id(n));
   }
-  for (std::uint64_t n = 4; n < 10; ++n) {
+  for (std::uint64_t n = 9; n < 20; ++n) {
     handle(window, id(n));
   }
   CHECK(window.ranges() == 2);
