@@ -206,6 +206,13 @@ TEST_CASE("ids that collide under one seed do not under another") {
   CHECK(still <= 3);
 }
 
+TEST_CASE("two seeds of chance have neither half in common") {
+  const std::uint64_t one = pulse::detail::SeededHash::random_seed();
+  const std::uint64_t other = pulse::detail::SeededHash::random_seed();
+  CHECK((one >> 32) != (other >> 32));
+  CHECK((one & 0xffffffff) != (other & 0xffffffff));
+}
+
 // guarantee 10
 TEST_CASE("NoDedup handles everything") {
   CHECK(pulse::NoDedup::claim(id(1)) == Claim::fresh);

@@ -148,7 +148,7 @@ concept SharedDedup = Dedup<D> && D::shared;
 ///     pulse::Consumer<Backend, pulse::AllowLoss<pulse::RotatingBloom>, Metrics, Controller>
 ///
 /// As the front filter of a Tiered strategy, whose exact part decides, a lossy strategy needs no consent.
-template <Dedup D>
+template <class D>
 struct AllowLoss : D {
   using D::D;
   static constexpr bool loss_allowed = true;
@@ -158,9 +158,9 @@ struct AllowLoss : D {
 template <class D>
 concept LossAllowed = requires { requires D::loss_allowed; };
 
-/// Asserts each requirement of Dedup on its own, with its message, and that a lossy strategy was asked for by name.
+/// Asserts each requirement of Dedup on its own, with its message.
 template <class D>
-constexpr bool assert_dedup() {
+constexpr bool assert_strategy() {
   static_assert(requirement::DedupClaim<D>,
                 "pulse: the Dedup policy has no `pulse::Claim claim(pulse::EventId)`: add it, or use pulse::NoDedup. See docs/reference/dedup.md");
   static_assert(requirement::DedupCommit<D>,
@@ -179,16 +179,23 @@ constexpr bool assert_dedup() {
   static_assert(requirement::DedupRemoteWhole<D>,
                 "pulse: the Dedup policy has a `pulse::Status claim(ids, claims)` and no `pulse::Status flush(std::chrono::milliseconds)`, called before "
                 "anything is acknowledged: add it. See docs/reference/dedup.md");
+  constexpr bool named = requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D> &&
+                         requirement::DedupTraits<D> && requirement::DedupLeaseWhole<D> && requirement::DedupRemoteWhole<D>;
+  static_assert(Dedup<D> || !named,
+                "pulse: the Dedup policy misses a requirement of pulse::Dedup that has no message of its own: assert that concept to see which. See "
+                "docs/reference/dedup.md");
+  return Dedup<D>;
+}
+
+/// The same, and that a lossy strategy was asked for by name.
+template <class D>
+constexpr bool assert_dedup() {
+  constexpr bool whole = assert_strategy<D>();
   if constexpr (requirement::DedupTraits<D>) {
     static_assert(D::exact || LossAllowed<D>,
                   "pulse: this Dedup policy may take a new event for a duplicate and so lose it: put an exact strategy behind it (pulse::Tiered), "
                   "or consent with pulse::AllowLoss<...>. See docs/reference/dedup.md");
-    constexpr bool named = requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D> &&
-                           requirement::DedupLeaseWhole<D> && requirement::DedupRemoteWhole<D>;
-    static_assert(Dedup<D> || !named,
-                  "pulse: the Dedup policy misses a requirement of pulse::Dedup that has no message of its own: assert that concept to see which. See "
-                  "docs/reference/dedup.md");
-    return Dedup<D> && (D::exact || LossAllowed<D>);
+    return whole && (D::exact || LossAllowed<D>);
   } else {
     return false;
   }

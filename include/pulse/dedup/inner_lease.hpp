@@ -32,6 +32,26 @@ constexpr void assert_local() {
                 "it the consumer's name, nor flush it before the acks: give it to the Consumer itself. See docs/reference/dedup.md");
 }
 
+/// In the place of a wrapper around what is no Dedup: says what that lacks, once and where it is made, and then takes whatever a wrapper takes, so that
+/// the compiler has nothing to add.
+template <class... S>
+struct Unfit {
+  static constexpr bool exact = true;
+  static constexpr bool shared = false;
+  using lease_type = EventId;
+  template <class... Any>
+  explicit Unfit(Any&&...) {
+    (assert_strategy<S>(), ...);
+  }
+  template <class... Any>
+  Claim claim(Any&&...) {
+    return Claim::unavailable;
+  }
+  void commit(EventId) {}
+  void release(EventId) {}
+  [[nodiscard]] std::size_t size() const { return 0; }
+};
+
 template <class S>
 struct inner_lease_of {
   using type = EventId;

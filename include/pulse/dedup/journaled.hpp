@@ -15,6 +15,14 @@
 
 namespace pulse::inline v0_1 {
 
+/// Around what is no Dedup: says what that lacks.
+template <class S>
+class Journaled : public detail::Unfit<S> {
+ public:
+  using detail::Unfit<S>::Unfit;
+  static Result<Journaled> open(const S& /*inner*/, const JournalOptions& /*options*/) { return Journaled{}; }
+};
+
 /// A strategy whose commits outlive the process: what is committed goes into a journal, and the next start tells the strategy again,
 /// in the same order. Contract page: docs/reference/dedup/journaled.md
 ///
@@ -30,7 +38,7 @@ namespace pulse::inline v0_1 {
 /// Complexity: that of S, and a checksum and a store of 24 bytes a commit; `commit(id)` and `release(id)` also claim the id, to learn
 /// whether it is leased. Thread safety: one thread.
 template <Dedup S>
-class Journaled : public detail::Wraps<S> {
+class Journaled<S> : public detail::Wraps<S> {
  public:
   static constexpr bool durable = true;
   /// A claim of the strategy inside, and the id that the journal will be told.
@@ -152,5 +160,7 @@ class Journaled : public detail::Wraps<S> {
   std::uint64_t leased_ = 0;
   std::size_t recovered_ = 0;
 };
+template <class S>
+Journaled(S, Journal) -> Journaled<S>;
 
 }  // namespace pulse::inline v0_1

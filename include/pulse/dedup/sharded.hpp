@@ -29,6 +29,13 @@ concept DedupSizesLeases = requires(std::size_t capacity, typename S::options_ty
 };
 }  // namespace requirement
 
+/// Around what is no Dedup: says what that lacks.
+template <class S>
+class Sharded : public detail::Unfit<S> {
+ public:
+  using detail::Unfit<S>::Unfit;
+};
+
 /// Makes a strategy of one thread one of many: each id belongs to one of several shards, and each shard is an `S` behind a lock of its own,
 /// on cache lines of its own. Contract page: docs/reference/dedup/sharded.md
 ///
@@ -40,7 +47,7 @@ concept DedupSizesLeases = requires(std::size_t capacity, typename S::options_ty
 /// Complexity: that of S, a hash and an uncontended lock. The claims of a batch wait for memory together. Thread safety: any thread may call anything at
 /// any time, except moving and destroying.
 template <Dedup S>
-class Sharded : public detail::Wraps<S> {
+class Sharded<S> : public detail::Wraps<S> {
  public:
   static constexpr bool concurrent = true;
   static constexpr bool durable = DurableDedup<S>;
@@ -177,9 +184,6 @@ class Sharded : public detail::Wraps<S> {
   }
   /// The ids of a window fall on the shards by chance: a shard's share is about normal with the deviation of its root.
   static std::size_t part_of(std::size_t capacity, std::size_t shards) {
-    if (shards == 1) {
-      return capacity;
-    }
     const double mean = static_cast<double>(capacity) / static_cast<double>(shards);
     return std::min(static_cast<std::size_t>(mean + 6 * std::sqrt(mean)) + 4, capacity);
   }

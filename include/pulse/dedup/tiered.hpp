@@ -25,6 +25,13 @@ template <class D>
 concept DedupRemember = requires(D& dedup, EventId id) { dedup.remember(id); };
 }  // namespace requirement
 
+/// Of two strategies of which one is no Dedup: says what that lacks.
+template <class Filter, class Exact>
+class Tiered : public detail::Unfit<Filter, Exact> {
+ public:
+  using detail::Unfit<Filter, Exact>::Unfit;
+};
+
 /// A filter in front of an exact strategy, which decides: whatever the filter takes for known is asked of the exact one, so that no new event
 /// is ever lost, however wrong the filter is. It needs no consent (AllowLoss). Contract page: docs/reference/dedup/tiered.md
 ///
@@ -35,7 +42,7 @@ concept DedupRemember = requires(D& dedup, EventId id) { dedup.remember(id); };
 ///
 /// Complexity: both; `commit(id)` searches once more where a filter learns. Thread safety: one thread.
 template <Dedup Filter, Dedup Exact>
-class Tiered {
+class Tiered<Filter, Exact> {
   static constexpr bool spares = requirement::DedupClaimNew<Exact>;
   static constexpr bool learns = spares && requirement::DedupRemember<Filter>;
 
@@ -183,5 +190,7 @@ class Tiered {
   Filter filter_;
   Exact exact_;
 };
+template <class Filter, class Exact>
+Tiered(Filter, Exact) -> Tiered<Filter, Exact>;
 
 }  // namespace pulse::inline v0_1

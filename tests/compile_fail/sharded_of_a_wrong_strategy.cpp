@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// expect-error: the Dedup policy has no `void commit\(pulse::EventId\)`.*See docs/reference/dedup.md
+#include <pulse/dedup/sharded.hpp>
+
+#include "window_without_commit.hpp"
+
+int main() {
+  pulse::Sharded<Window> window{4, [](std::size_t) { return Window{}; }, 1};
+  pulse::Claim claims[1];
+  const pulse::EventId ids[1]{};
+  (void)window.claim(ids, claims);
+  if (window.claim(ids[0]) == pulse::Claim::fresh) {
+    window.commit(ids[0]);
+  }
+  return static_cast<int>(window.size());
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// expect-error: the Dedup policy has no `void commit\(pulse::EventId\)`.*See docs/reference/dedup.md
+#include <pulse/dedup/fifo_window.hpp>
+#include <pulse/dedup/tiered.hpp>
+
+#include "window_without_commit.hpp"
+
+int main() {
+  pulse::Tiered window{pulse::FifoWindow{10}, Window{}};
+  pulse::Claim claims[1];
+  const pulse::EventId ids[1]{};
+  (void)window.claim(ids, claims);
+  if (window.claim(ids[0]) == pulse::Claim::fresh) {
+    window.commit(ids[0]);
+  }
+  return static_cast<int>(window.size());
+}

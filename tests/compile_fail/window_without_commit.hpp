@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+
+#include <pulse/concept/dedup.hpp>
+
+/// Is told of no success. With PULSE_TWIN it is.
+struct Window {
+  static constexpr bool exact = true;
+  static constexpr bool shared = false;
+  pulse::Claim claim(pulse::EventId) { return pulse::Claim::fresh; }
+#ifdef PULSE_TWIN
+  void commit(pulse::EventId) {}
+#endif
+  void release(pulse::EventId) {}
+  std::size_t size() const { return 0; }
+};
