@@ -108,7 +108,7 @@ TEST_CASE("Cuckoo keeps the laws at every small window and some large") {
 
 TEST_CASE("a RotatingBloom is wrong as often as it was told that it may be, when it is at its fullest") {
   constexpr std::size_t window = 50'000;
-  for (const double rate : {0.5, 0.1, 0.01, 0.001, 0.0001}) {
+  for (const double rate : {0.5, 0.1, 0.05, 0.01, 0.001, 0.0001}) {
     for (std::uint64_t seed = 1; seed <= 2; ++seed) {
       BloomGenerations filter{window, rate};
       const SeededHash hash{seed};
@@ -379,6 +379,38 @@ TEST_CASE("a Cuckoo that is told of an id again keeps one fingerprint of it, as 
   }
   CHECK(cuckoo.size() == window);
   CHECK(cuckoo.forgotten_early() == 0);
+}
+
+TEST_CASE("of many ids that are told of again each is as young as then, and no other pays for it") {
+  constexpr std::uint64_t window = 3100;  // an epoch is a hundred
+  const SeededHash hash{2};
+  CuckooTable<6> table{window};
+  for (std::uint64_t n = 0; n < window; ++n) {
+    table.insert(hash(id(n)));
+  }
+  for (std::uint64_t n = 0; n < window; n += 2) {
+    table.renew(hash(id(n)));
+    REQUIRE(table.size() <= window);
+  }
+  for (std::uint64_t n = 1; n < window; n += 2) {         // of those that were not, the ones that are young enough
+    REQUIRE(table.contains(hash(id(n))) == (n >= 1500));  // 31 epochs and the one that has begun
+  }
+  for (std::uint64_t n = window; n < window + window / 2 - 100; ++n) {
+    table.insert(hash(id(n)));
+  }
+  for (std::uint64_t n = 0; n < window; n += 2) {
+    REQUIRE(table.contains(hash(id(n))));
+  }
+  CHECK(table.forgotten() == 0);
+}
+
+TEST_CASE("at a load of 0.98 less than one id in ten thousand finds no place: the emptier bucket takes an id, and what has expired makes room at once") {
+  const SeededHash hash{1};
+  CuckooTable<6> table{31'000, 0.98};
+  for (std::uint64_t n = 0; n < 20 * 31'000; ++n) {
+    table.insert(hash(id(n)));
+  }
+  CHECK(table.forgotten() < 62);
 }
 
 TEST_CASE("a table that is too full forgets the oldest, and counts each") {
