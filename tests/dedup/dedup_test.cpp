@@ -394,6 +394,13 @@ TEST_CASE("a FifoWindow takes 24 bytes an id, and nothing after construction") {
   CHECK(window.size() <= 100'000);
   CHECK_THROWS_AS(pulse::FifoWindow{0}, std::invalid_argument);
   CHECK_THROWS_AS(pulse::FifoWindow{pulse::FifoWindow::max_capacity + 1}, std::invalid_argument);
+  for (const std::size_t much : {std::size_t{1} << 50, ~std::size_t{0}}) {  // refused before there is memory taken
+    CHECK_THROWS_AS(pulse::FifoWindow{much}, std::invalid_argument);
+    CHECK_THROWS_AS(pulse::LruWindow{much}, std::invalid_argument);
+    CHECK_THROWS_AS((pulse::TtlWindow{std::chrono::hours{1}, much}), std::invalid_argument);
+    CHECK_THROWS_AS(pulse::RotatingBloom{much}, std::invalid_argument);
+    CHECK_THROWS_AS(pulse::Cuckoo{much}, std::invalid_argument);
+  }
 }
 
 // guarantee 9

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -38,6 +39,15 @@ struct Syncs {
   int data = 0;
   int names = 0;
   friend bool operator==(const Syncs&, const Syncs&) = default;
+  friend doctest::String toString(const Syncs& syncs) { return doctest::toString(syncs.data) + " and " + doctest::toString(syncs.names); }
+};
+/// Those of a journal's start, of its commits and of its end.
+struct Parts {
+  Syncs start;
+  Syncs commits;
+  Syncs end;
+  friend bool operator==(const Parts&, const Parts&) = default;
+  friend doctest::String toString(const Parts& parts) { return toString(parts.start) + ", " + toString(parts.commits) + ", " + toString(parts.end); }
 };
 Syncs syncs;
 bool pretend = false;  ///< thousands of them would take a while
@@ -45,10 +55,13 @@ bool pretend = false;  ///< thousands of them would take a while
 /// The syncs of a job, which are counted and not made.
 template <class Job>
 Syncs counted(Job&& job) {
+  struct Pretending {
+    Pretending() { pretend = true; }
+    ~Pretending() { pretend = false; }
+  };
   syncs = {};
-  pretend = true;
+  const Pretending until_the_end;
   job();
-  pretend = false;
   return syncs;
 }
 
@@ -102,18 +115,17 @@ extern "C" int fsync(int fd) {
 
 TEST_CASE("a journal waits for the disk where it begins, at each so many commits, at a checkpoint and at its end; or where it begins alone") {
   const Place place;
-  const auto life = [&](std::uint64_t sync_every, std::uint64_t from, std::uint64_t to) {  // the syncs of the start, of the commits, of the end
-    std::vector<Syncs> parts(3);
-    parts[2] = counted([&] {
+  const auto life = [&](std::uint64_t sync_every, std::uint64_t from, std::uint64_t to) {
+    Parts parts;
+    parts.end = counted([&] {
       auto dedup = opened(place.path(), 1000, {.sync_every = sync_every});
-      parts[0] = std::exchange(syncs, {});
+      parts.start = std::exchange(syncs, {});
       commit(dedup, from, to);
-      parts[1] = std::exchange(syncs, {});
+      parts.commits = std::exchange(syncs, {});
     });
     return parts;
   };
   constexpr std::uint64_t first = 16'384 + 1000;  // the first checkpoint takes its place when one more comes
-  using Parts = std::vector<Syncs>;
   const Syncs none;
   const Syncs begun{.data = 1, .names = 1};
   CHECK(life(0, 0, 100) == Parts{begun, none, none});
@@ -126,6 +138,9 @@ TEST_CASE("a journal waits for the disk where it begins, at each so many commits
   place.erase();
   CHECK(life(4, 0, 10) == Parts{begun, {.data = 2}, {.data = 1}});
   CHECK(life(2, 10, 13) == Parts{none, {.data = 1}, {.data = 1}});
+  place.erase();
+  CHECK(life(2, 0, 3) == Parts{begun, {.data = 1}, {.data = 1}});
+  CHECK(life(2, 3, first + 2) == Parts{none, {.data = (first - 1) / 2 + 1, .names = 1}, {.data = 1}});
   place.erase();
   CHECK(life(1'000'000, 0, first) == Parts{begun, none, {.data = 1}});
   place.erase();
@@ -294,6 +309,63 @@ TEST_CASE("a file that ends with a record, and with a page of memory") {
   CHECK(opened(place.path(), 20'000).recovered() == records + 50);
 }
 
+namespace {
+/// Leases that are held together and then committed: so many records go behind the file's limit.
+void commit_together(Journaled<FifoWindow>& dedup, std::uint64_t from, std::uint64_t to, bool release = false) {
+  std::vector<Journaled<FifoWindow>::lease_type> leases(to - from);
+  for (std::uint64_t n = from; n < to; ++n) {
+    REQUIRE(dedup.claim(id(n), leases[n - from]) == Claim::fresh);
+  }
+  for (const auto& lease : leases) {
+    release ? dedup.release(lease) : dedup.commit(lease);
+  }
+}
+}  // namespace
+
+TEST_CASE("what many leases left behind a file's limit in one life of it is no damage in the lives after the next") {
+  const Place place;
+  auto dedup = opened(place.path(), 20'000, {.window = 1000});
+  commit(dedup, 0, 16'000);
+  commit_together(dedup, 16'000, 31'000);
+  for (std::uint64_t next = 31'000; next < 31'000 + 6 * 16'384; next += 2000) {
+    commit(dedup, next, next + 2000);
+    put_bytes(place.path("copy"), bytes_of(place.path()));
+    REQUIRE(opened(place.path("copy"), 20'000, {.window = 1000}).claim(id(next + 1000)) == Claim::done);
+  }
+}
+
+TEST_CASE("a file with more room than the checkpoint in the making makes it grow in time") {
+  const Place place;
+  const auto open = [&] { return opened(place.path(), 130'000, {.window = 20'000}); };
+  {
+    auto dedup = open();
+    commit(dedup, 0, 39'000);
+    commit_together(dedup, 39'000, 119'000, true);
+  }
+  {
+    auto dedup = open();
+    commit_together(dedup, 39'000, 119'000);
+    commit(dedup, 119'000, 119'001);
+  }
+  CHECK(open().claim(id(119'000)) == Claim::done);
+}
+
+TEST_CASE("a file that was cut in the middle of a record of its former life goes on and is opened again") {
+  const Place place;
+  constexpr std::uint64_t commits = 60'000;  // the file is in its second life: 10,848 records, and remains behind them to 17,384
+  {
+    auto dedup = opened(place.path(), 1000);
+    commit(dedup, 0, commits);
+    REQUIRE(dedup.journal().records() == 10'848);
+  }
+  std::filesystem::resize_file(place.path(), 64 + 17'000 * 24 + 13);
+  {
+    auto dedup = opened(place.path(), 1000);
+    commit(dedup, commits, commits + 200);  // it grows, and the part of a record is a record now
+  }
+  CHECK(opened(place.path(), 1000).claim(id(commits + 199)) == Claim::done);
+}
+
 TEST_CASE("damage is counted where it is: of the first record, and of one whose id is gone and whose sum is not") {
   const Place place;
   {
@@ -378,6 +450,45 @@ TEST_CASE("a flush that the disk refuses before there is a commit is remembered,
   }
   CHECK(dedup.claim(id(1)) == Claim::unavailable);
   CHECK_FALSE(dedup.journal().status());
+}
+
+TEST_CASE("a flush says no while a checkpoint's place is not on the disk") {
+  const Place place;
+  auto dedup = opened(place.path(), 1000, {.sync_every = 1'000'000});
+  commit(dedup, 0, 16'384 + 1000 - 1);
+  Journaled<FifoWindow>::lease_type last;
+  REQUIRE(dedup.claim(id(100'000), last) == Claim::fresh);
+  Journaled<FifoWindow>::lease_type other;
+  REQUIRE(dedup.claim(id(100'001), other) == Claim::fresh);  // both before the checkpoint is due
+  dedup.commit(last);
+  bool flushed = true;
+  if (!pulse_test::refusing({SYS_fsync}, EIO, [&] {
+        REQUIRE(dedup.claim(id(100'002)) == Claim::unavailable);
+        dedup.commit(other);
+        flushed = static_cast<bool>(dedup.flush());
+      })) {
+    MESSAGE("left out: this system lets nobody refuse its calls");
+    return;
+  }
+  CHECK_FALSE(flushed);
+  CHECK(counted([&] { CHECK(dedup.flush()); }) == Syncs{.data = 1, .names = 1});
+  CHECK(counted([&] { CHECK(dedup.flush()); }) == Syncs{.data = 1});
+}
+
+TEST_CASE("where a system cannot exchange names, the file that a checkpoint replaced is not waited for") {
+  const Place place;
+  Syncs all;
+  const bool filtered = pulse_test::refusing({SYS_renameat2}, EINVAL, [&] {
+    all = counted([&] {
+      auto dedup = opened(place.path(), 1000, {.sync_every = 1'000'000});
+      commit(dedup, 0, 20'000);
+    });
+  });
+  if (!filtered) {
+    MESSAGE("left out: this system lets nobody refuse its calls");
+    return;
+  }
+  CHECK(all == Syncs{.data = 3, .names = 2});  // at its start, at the checkpoint, at its end
 }
 
 TEST_CASE("Journaled keeps the laws of what it journals: in brief") {

@@ -25,7 +25,7 @@ struct Place {
   std::string directory;
   Place() {
     std::string pattern = (std::filesystem::temp_directory_path() / "pulse-journal-XXXXXX").string();
-    directory = ::mkdtemp(pattern.data());
+    directory = std::filesystem::canonical(::mkdtemp(pattern.data())).string();
   }
   ~Place() { std::filesystem::remove_all(directory); }
   Place(const Place&) = delete;

@@ -296,6 +296,11 @@ TEST_CASE("at any moment of many checkpoints within one life, the file holds the
       bytes[64 + (held - 3) * 24] ^= 1;
       put_bytes(place.path("damaged"), bytes);
       REQUIRE(refused(place.path("damaged")).code == ErrorCode::protocol);
+      bytes[64 + (held - 3) * 24] ^= 1;
+      bytes[64 + (held - 2) * 24] ^= 1;  // the last two, of which only one can be a torn end
+      bytes[64 + (held - 1) * 24] ^= 1;
+      put_bytes(place.path("damaged"), bytes);
+      REQUIRE(refused(place.path("damaged")).message.find("0 whole and 1 damaged ones follow") != std::string::npos);
     }
   }
   CHECK(next > 4 * (16384 + window));

@@ -173,6 +173,8 @@ TEST_CASE("a count of shards out of bounds is refused with what is allowed, and 
   CHECK_THROWS_AS((Sharded<FifoWindow>{100, 65537}), std::invalid_argument);
   CHECK_THROWS_AS((Sharded<FifoWindow>{0, 4}), std::invalid_argument);
   CHECK_THROWS_AS((Sharded<FifoWindow>{0, 1}), std::invalid_argument);
+  CHECK_THROWS_WITH_AS((Sharded<FifoWindow>{~std::size_t{0}, 1}), "FifoWindow: the capacity is 18446744073709551615: allowed are 1 to 134217728",
+                       std::invalid_argument);
   const Sharded<pulse::NoDedup> most{65536, [](std::size_t) { return pulse::NoDedup{}; }, 1};
   CHECK(most.shards() == 65536);
 }

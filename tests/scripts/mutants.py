@@ -15,7 +15,7 @@ CALLS = {"CallExpr", "CXXMemberCallExpr", "CXXOperatorCallExpr", "CompoundAssign
          "BinaryOperator"}
 # What the compiler evaluates, or what is no code that runs.
 COMPILE_TIME = {"StaticAssertDecl", "ConstantExpr", "RequiresExpr", "ConceptDecl", "EnumDecl", "TemplateArgument", "ClassTemplateSpecializationDecl",
-                "ClassTemplatePartialSpecializationDecl", "VarTemplateSpecializationDecl", "FullComment", "CXXDefaultArgExpr", "CXXDefaultInitExpr"}
+                "VarTemplateSpecializationDecl", "FullComment", "CXXDefaultArgExpr", "CXXDefaultInitExpr"}
 
 SWITCH = r"""
 #pragma once

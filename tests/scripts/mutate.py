@@ -39,14 +39,14 @@ LEFT_OUT = re.compile(r"conformance|/testing/|/ext/")  # tools of tests
 SCHEDULES = 400
 
 
-def run(command, timeout, env):
+def run(command, timeout, env, where):
     """(exit code or None for too long, output)."""
     def limits():
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 28, 1 << 28))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-                               preexec_fn=limits, env={**os.environ, **env})
+                               cwd=where, preexec_fn=limits, env={**os.environ, **env})
     try:
         text, _ = process.communicate(timeout=timeout)
         return process.returncode, text
@@ -180,7 +180,7 @@ class Family:
         self.cases = []
         commands = []
         for program in self.programs:
-            _, text = run([str(program), "--list-test-cases", "--no-colors"], 60, {})
+            _, text = run([str(program), "--list-test-cases", "--no-colors"], 60, {}, self.dir)
             names = [line for line in text.splitlines() if line and not line.startswith("[doctest]") and not line.startswith("===")]
             commands += [[str(program), f"--first={i}", f"--last={i}", "--abort-after=1", "--no-colors"] for i in range(1, len(names) + 1)]
         if self.sim:
@@ -189,7 +189,7 @@ class Family:
         def survey(number):
             path = self.dir / f"reached-{number}"
             begin = time.monotonic()
-            code, text = run(commands[number], min(300, self.longest), {"PULSE_REACHED": str(path)})
+            code, text = run(commands[number], min(300, self.longest), {"PULSE_REACHED": str(path)}, self.dir)
             took = time.monotonic() - begin
             if took >= self.longest:
                 return None
@@ -204,7 +204,7 @@ class Family:
         """"killed", "survived" or "not reached", and by what."""
         reaching = [(took, command) for took, command, reached in self.cases if number in reached]
         for took, command in reaching:
-            code, _ = run(command, 10 * took + 5, {"PULSE_MUTANT": str(number)})
+            code, _ = run(command, 10 * took + 5, {"PULSE_MUTANT": str(number)}, self.dir)
             if code != 0:
                 return "killed", " ".join([pathlib.Path(command[0]).name, *command[1:2]])
         return ("survived" if reaching else "not reached"), ""

@@ -161,30 +161,35 @@ concept LossAllowed = requires { requires D::loss_allowed; };
 /// Asserts each requirement of Dedup on its own, with its message.
 template <class D>
 constexpr bool assert_strategy() {
-  static_assert(requirement::DedupClaim<D>,
-                "pulse: the Dedup policy has no `pulse::Claim claim(pulse::EventId)`: add it, or use pulse::NoDedup. See docs/reference/dedup.md");
-  static_assert(requirement::DedupCommit<D>,
-                "pulse: the Dedup policy has no `void commit(pulse::EventId)`, called after the handler succeeded: add it (marking in claim loses "
-                "events whose handler fails). See docs/reference/dedup.md");
-  static_assert(requirement::DedupRelease<D>,
-                "pulse: the Dedup policy has no `void release(pulse::EventId)`, called after the handler failed: add it, so that the redelivery is "
-                "handled. See docs/reference/dedup.md");
-  static_assert(requirement::DedupSize<D>, "pulse: the Dedup policy has no `std::size_t size() const`: add it. See docs/reference/dedup.md");
-  static_assert(requirement::DedupTraits<D>,
-                "pulse: the Dedup policy lacks `static constexpr bool exact` or `static constexpr bool shared`: state both. See "
-                "docs/reference/dedup.md");
-  static_assert(requirement::DedupLeaseWhole<D>,
-                "pulse: the Dedup policy has a `pulse::Claim claim(pulse::EventId, lease_type&)` and not both `commit(lease)` and `release(lease)`: add them. "
-                "See docs/reference/dedup.md");
-  static_assert(requirement::DedupRemoteWhole<D>,
-                "pulse: the Dedup policy has a `pulse::Status claim(ids, claims)` and no `pulse::Status flush(std::chrono::milliseconds)`, called before "
-                "anything is acknowledged: add it. See docs/reference/dedup.md");
-  constexpr bool named = requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D> &&
-                         requirement::DedupTraits<D> && requirement::DedupLeaseWhole<D> && requirement::DedupRemoteWhole<D>;
-  static_assert(Dedup<D> || !named,
-                "pulse: the Dedup policy misses a requirement of pulse::Dedup that has no message of its own: assert that concept to see which. See "
-                "docs/reference/dedup.md");
-  return Dedup<D>;
+  if constexpr (requires { D::assert_parts(); }) {  // a wrapper around what is none
+    return D::assert_parts();
+  } else {
+    static_assert(requirement::DedupClaim<D>,
+                  "pulse: the Dedup policy has no `pulse::Claim claim(pulse::EventId)`: add it, or use pulse::NoDedup. See docs/reference/dedup.md");
+    static_assert(requirement::DedupCommit<D>,
+                  "pulse: the Dedup policy has no `void commit(pulse::EventId)`, called after the handler succeeded: add it (marking in claim loses "
+                  "events whose handler fails). See docs/reference/dedup.md");
+    static_assert(requirement::DedupRelease<D>,
+                  "pulse: the Dedup policy has no `void release(pulse::EventId)`, called after the handler failed: add it, so that the redelivery is "
+                  "handled. See docs/reference/dedup.md");
+    static_assert(requirement::DedupSize<D>, "pulse: the Dedup policy has no `std::size_t size() const`: add it. See docs/reference/dedup.md");
+    static_assert(requirement::DedupTraits<D>,
+                  "pulse: the Dedup policy lacks `static constexpr bool exact` or `static constexpr bool shared`: state both. See "
+                  "docs/reference/dedup.md");
+    static_assert(
+        requirement::DedupLeaseWhole<D>,
+        "pulse: the Dedup policy has a `pulse::Claim claim(pulse::EventId, lease_type&)` and not both `commit(lease)` and `release(lease)`: add them. "
+        "See docs/reference/dedup.md");
+    static_assert(requirement::DedupRemoteWhole<D>,
+                  "pulse: the Dedup policy has a `pulse::Status claim(ids, claims)` and no `pulse::Status flush(std::chrono::milliseconds)`, called before "
+                  "anything is acknowledged: add it. See docs/reference/dedup.md");
+    constexpr bool named = requirement::DedupClaim<D> && requirement::DedupCommit<D> && requirement::DedupRelease<D> && requirement::DedupSize<D> &&
+                           requirement::DedupTraits<D> && requirement::DedupLeaseWhole<D> && requirement::DedupRemoteWhole<D>;
+    static_assert(Dedup<D> || !named,
+                  "pulse: the Dedup policy misses a requirement of pulse::Dedup that has no message of its own: assert that concept to see which. See "
+                  "docs/reference/dedup.md");
+    return Dedup<D>;
+  }
 }
 
 /// The same, and that a lossy strategy was asked for by name.

@@ -32,7 +32,7 @@ class FifoWindow : private detail::ClaimRing<detail::TwoBitStates> {
 
   /// Errors: std::invalid_argument for a capacity outside 1..max_capacity.
   explicit FifoWindow(std::size_t capacity = default_capacity, std::uint64_t seed = detail::SeededHash::random_seed())
-      : Ring(detail::checked_capacity("FifoWindow", capacity, max_capacity), detail::TwoBitStates{capacity}, seed) {}
+      : Ring{detail::checked_capacity("FifoWindow", capacity, max_capacity), detail::TwoBitStates{capacity}, seed} {}  // in braces: checked first
 
   /// One id; one id with its lease; a batch, whose searches wait for memory together.
   using Ring::claim;

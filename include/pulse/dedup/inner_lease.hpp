@@ -9,7 +9,15 @@
 #include "pulse/concept/dedup.hpp"
 
 /// What strategies that stand around another one share.
-namespace pulse::inline v0_1::detail {
+namespace pulse::inline v0_1 {
+
+namespace requirement {
+/// A filter that can be told that an id is done, whatever it thinks of it.
+template <class D>
+concept DedupRemember = requires(D& dedup, EventId id) { dedup.remember(id); };
+}  // namespace requirement
+
+namespace detail {
 
 /// The traits that a wrapper takes over. A loss that was consented to inside is consented to outside.
 template <class S>
@@ -32,16 +40,15 @@ constexpr void assert_local() {
                 "it the consumer's name, nor flush it before the acks: give it to the Consumer itself. See docs/reference/dedup.md");
 }
 
-/// In the place of a wrapper around what is no Dedup: says what that lacks, once and where it is made, and then takes whatever a wrapper takes, so that
-/// the compiler has nothing to add.
+/// In the place of a wrapper around what is no Dedup, and none itself: says what that lacks, once and where it is made or asserted, and takes what a
+/// Dedup takes, so that the compiler has nothing to add.
 template <class... S>
 struct Unfit {
-  static constexpr bool exact = true;
-  static constexpr bool shared = false;
   using lease_type = EventId;
+  static constexpr bool assert_parts() { return (assert_strategy<S>() && ...); }
   template <class... Any>
   explicit Unfit(Any&&...) {
-    (assert_strategy<S>(), ...);
+    (void)assert_parts();
   }
   template <class... Any>
   Claim claim(Any&&...) {
@@ -129,4 +136,6 @@ void claim_inner(S& dedup, std::span<const EventId> ids, std::span<Claim> claims
   }
 }
 
-}  // namespace pulse::inline v0_1::detail
+}  // namespace detail
+
+}  // namespace pulse::inline v0_1

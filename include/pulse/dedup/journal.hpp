@@ -88,10 +88,11 @@ class Journal {
     }
   }
 
-  /// Waits until everything is on the disk. Errors: unavailable, then and at every later call; reserve says no from then on.
+  /// Waits until everything is on the disk. Errors: unavailable; where the file was refused, at every later call, and reserve says no from then on.
   Status flush() noexcept {
     unsynced_ = 0;
-    return lost_sync_ ? Status{status_} : kept(current_.sync(options_.path));
+    Status status = lost_sync_ ? Status{status_} : kept(current_.sync(options_.path));
+    return status ? sync_name() : status;
   }
 
   /// Why the last reservation failed. unavailable for good once the disk has refused a sync: the system may have dropped what it held.
@@ -240,6 +241,13 @@ class Journal {
     return synced;
   }
 
+  /// Makes a checkpoint's place outlast a power failure, where it does not yet.
+  Status sync_name() {
+    Status status = name_unsynced_ ? detail::JournalFile::sync_directory(options_.path) : Status{};
+    name_unsynced_ = !status;
+    return status;
+  }
+
   /// Does what is due so that the file can hold `needed` records.
   [[gnu::cold]] bool prepare(std::uint64_t needed) noexcept {
     if (lost_sync_) {
@@ -248,9 +256,8 @@ class Journal {
     const std::uint64_t before = count_;
     Status status = count_ >= limit_ ? put_checkpoint() : Status{};
     needed -= before - count_;
-    if (status && name_unsynced_) {
-      status = detail::JournalFile::sync_directory(options_.path);
-      name_unsynced_ = !status;
+    if (status) {
+      status = sync_name();
     }
     if (status && needed > early_ && !begun_) {
       status = begin_checkpoint(needed - early_);
@@ -309,12 +316,12 @@ class Journal {
       return replaced;
     }
     std::swap(current_, next_);
+    current_.sync_at_close(options_.sync_every > 1);
+    next_.sync_at_close(false);  // it is whole in the other one
     if (!exchanged) {
       next_ = {};
     }
     begun_ = false;
-    current_.sync_at_close(options_.sync_every > 1);
-    next_.sync_at_close(false);
     first_ += early_;
     count_ -= early_;
     name_unsynced_ = options_.sync_every != 0;

@@ -55,6 +55,9 @@ class Journaled<S> : public detail::Wraps<S> {
       if (detail::claim_inner(inner_, id, lease) == Claim::fresh) {
         inner_.commit(lease);
         ++recovered_;
+      } else if constexpr (requirement::DedupRemember<S>) {  // a filter, which takes it for another one
+        inner_.remember(id);
+        ++recovered_;
       }
     }
   }
@@ -133,6 +136,19 @@ class Journaled<S> : public detail::Wraps<S> {
       inner_.release(id);
       --leased_;
     }
+  }
+
+  /// Makes the id done, whether it was leased or not. Where the disk is full, until the next start.
+  void remember(EventId id)
+    requires requirement::DedupRemember<S>
+  {
+    if (detail::is_leased(inner_, id)) {
+      journal_.append(id);
+      --leased_;
+    } else if (journal_.reserve(leased_ + 1)) {
+      journal_.append(id);
+    }
+    inner_.remember(id);
   }
 
   void prefetch(EventId id) const noexcept

@@ -122,6 +122,7 @@ class RedisDedup {
         return told;
       }
     }
+    const bool first = leases_.empty();
     ++call_;
     for (std::size_t from = 0; from < ids.size(); from += most) {
       const std::size_t size = std::min(most, ids.size() - from);
@@ -134,7 +135,9 @@ class RedisDedup {
         return claimed;
       }
     }
-    renewed_ = Connection::now();
+    if (first) {  // else it counts from the oldest lease
+      renewed_ = Connection::now();
+    }
     return {};
   }
 

@@ -127,6 +127,13 @@ class Sharded<S> : public detail::Wraps<S> {
     return shard.strategy.known(id);
   }
 
+  /// Makes the id done, whether it was leased or not.
+  void remember(EventId id)
+    requires requirement::DedupRemember<S>
+  {
+    of(id, [&](S& strategy) { strategy.remember(id); });
+  }
+
   void prefetch(EventId id) const noexcept
     requires PrefetchingDedup<S>
   {
@@ -185,7 +192,8 @@ class Sharded<S> : public detail::Wraps<S> {
   /// The ids of a window fall on the shards by chance: a shard's share is about normal with the deviation of its root.
   static std::size_t part_of(std::size_t capacity, std::size_t shards) {
     const double mean = static_cast<double>(capacity) / static_cast<double>(shards);
-    return std::min(static_cast<std::size_t>(mean + 6 * std::sqrt(mean)) + 4, capacity);
+    const double part = mean + 6 * std::sqrt(mean) + 4;
+    return part < static_cast<double>(capacity) ? static_cast<std::size_t>(part) : capacity;
   }
 
   /// All shards together lease what one S would, and not so much each: a shard of few ids would be little else.

@@ -20,9 +20,6 @@ template <class D>
 concept DedupClaimNew = requires(D& dedup, EventId id, detail::inner_lease<D>& lease) {
   { dedup.claim_new(id, lease) } -> std::same_as<Claim>;
 };
-/// A filter that can be told that an id is done, whatever it thinks of it.
-template <class D>
-concept DedupRemember = requires(D& dedup, EventId id) { dedup.remember(id); };
 }  // namespace requirement
 
 /// Of two strategies of which one is no Dedup: says what that lacks.
@@ -69,6 +66,9 @@ class Tiered<Filter, Exact> {
         !spares || !DurableDedup<Exact> || DurableDedup<Filter>,
         "pulse: after a start the filter knows nothing of what the exact strategy still knows: make the filter durable (pulse::Journaled), or ask the "
         "exact strategy about every id (no claim_new). See docs/reference/dedup/tiered.md");
+    static_assert(!spares || Filter::exact || learns,
+                  "pulse: a filter that is not exact forgets early the ids it was wrong about, and their duplicates would pass as new: give it `void "
+                  "remember(pulse::EventId)`, or ask the exact strategy about every id (no claim_new). See docs/reference/dedup/tiered.md");
     if constexpr (spares && requires { filter_.capacity() < exact_.capacity(); }) {
       if (filter_.capacity() < exact_.capacity()) {
         throw std::invalid_argument("Tiered: the filter holds " + std::to_string(filter_.capacity()) + " ids, less than the exact strategy's " +

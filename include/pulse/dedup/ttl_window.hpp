@@ -220,7 +220,8 @@ class BasicTtlWindow : private detail::ClaimRing<detail::StampedStates> {
   };
 
   BasicTtlWindow(Pace pace, std::size_t capacity, TtlOptions::Full full, Clk clock, std::uint64_t seed)
-      : Ring(detail::checked_capacity("TtlWindow", capacity, max_capacity), detail::StampedStates{capacity, pace.life, full == TtlOptions::Full::forget}, seed),
+      : Ring{detail::checked_capacity("TtlWindow", capacity, max_capacity), detail::StampedStates{capacity, pace.life, full == TtlOptions::Full::forget},
+             seed},  // in braces: checked first
         clock_(std::move(clock)),
         pace_(pace),
         next_tick_(now() + pace.tick) {}

@@ -78,7 +78,7 @@ std::string batches(Make make, const DedupLaws& laws) {
         end(held, with_leases);
       }
     }
-    if (!held_on.empty() && random.up_to(1) == 0) {
+    for (const std::uint64_t most = random.up_to(4); held_on.size() > most;) {
       end(held_on.front().first, held_on.front().second);
       open.erase(held_on.front().first.id);
       held_on.pop_front();
