@@ -175,6 +175,9 @@ TEST_CASE("a count of shards out of bounds is refused with what is allowed, and 
   CHECK_THROWS_AS((Sharded<FifoWindow>{0, 1}), std::invalid_argument);
   CHECK_THROWS_WITH_AS((Sharded<FifoWindow>{~std::size_t{0}, 1}), "FifoWindow: the capacity is 18446744073709551615: allowed are 1 to 134217728",
                        std::invalid_argument);
-  const Sharded<pulse::NoDedup> most{65536, [](std::size_t) { return pulse::NoDedup{}; }, 1};
+  const auto make = [](std::size_t) { return pulse::NoDedup{}; };
+  CHECK_THROWS_AS((Sharded<pulse::NoDedup>{0, make, 1}), std::invalid_argument);
+  CHECK_THROWS_AS((Sharded<pulse::NoDedup>{65537, make, 1}), std::invalid_argument);
+  const Sharded<pulse::NoDedup> most{65536, make, 1};
   CHECK(most.shards() == 65536);
 }

@@ -15,7 +15,8 @@ CALLS = {"CallExpr", "CXXMemberCallExpr", "CXXOperatorCallExpr", "CompoundAssign
          "BinaryOperator"}
 # What the compiler evaluates, or what is no code that runs.
 COMPILE_TIME = {"StaticAssertDecl", "ConstantExpr", "RequiresExpr", "ConceptDecl", "EnumDecl", "TemplateArgument", "ClassTemplateSpecializationDecl",
-                "VarTemplateSpecializationDecl", "FullComment", "CXXDefaultArgExpr", "CXXDefaultInitExpr"}
+                "VarTemplateSpecializationDecl", "FullComment", "CXXDefaultArgExpr", "CXXDefaultInitExpr",
+                "UnaryExprOrTypeTraitExpr"}
 
 SWITCH = r"""
 #pragma once
