@@ -368,6 +368,30 @@ TEST_CASE("the index finds whatever is not expired, though all ids have a few ho
   }
 }
 
+TEST_CASE("the index finds an id that is kept over many windows in another bucket than its own") {
+  constexpr std::uint32_t capacity = 100;
+  pulse::detail::AgingIndex index{capacity};
+  const auto put = [&](std::uint64_t hash) {
+    if (const auto spot = index.spot(hash); !index.insert_plain(spot)) {
+      index.insert(spot);
+    }
+  };
+  for (std::uint64_t n = 0; n < 16; ++n) {  // all of one bucket, which is full then: the oldest moves on
+    put(n);
+  }
+  std::uint64_t other = 0;
+  for (int round = 0; round < 50; ++round) {
+    for (std::uint32_t age = round == 0 ? 15 : 0; age < capacity - 1; ++age) {
+      ++other;
+      put((4 + other % 12) << 60 | other);
+    }
+    const auto place = index.find(index.spot(0), [](std::uint32_t age) { return age == capacity - 1; });
+    REQUIRE(place.found);
+    CHECK(place.bucket != place.home);
+    index.renew(place);
+  }
+}
+
 TEST_CASE("the index finds whatever is not expired when its numbers have come round") { finds_what_is_not_expired(2, 3'000); }
 
 TEST_CASE("a FifoWindow full of leases says so, and a release makes room") {

@@ -441,6 +441,41 @@ TEST_CASE("to ask for what is known takes no room of the journal, and what is re
   commit(dedup, 1, 10);
 }
 
+TEST_CASE("so it is in batches, whose leases are each id's own") {
+  const Place place;
+  std::vector<pulse::EventId> ids;
+  for (std::uint64_t n = 0; n < 200; ++n) {
+    ids.push_back(id(n));
+  }
+  std::vector<Claim> claims(ids.size());
+  {
+    auto dedup = opened(place.path(), 1000);
+    std::vector<Journaled<FifoWindow>::lease_type> leases(ids.size());
+    dedup.claim(ids, claims, leases);
+    REQUIRE(std::count(claims.begin(), claims.end(), Claim::fresh) == 200);
+    for (std::size_t n = 0; n < leases.size(); ++n) {
+      n % 2 == 0 ? dedup.commit(leases[n]) : dedup.release(leases[n]);
+    }
+    for (std::uint64_t n = 0; n < 200; ++n) {
+      REQUIRE(dedup.claim(ids[n]) == (n % 2 == 0 ? Claim::done : Claim::fresh));
+    }
+    for (std::uint64_t n = 1; n < 200; n += 2) {
+      dedup.release(ids[n]);
+    }
+  }
+  auto dedup = opened(place.path(), 1000);
+  CHECK(dedup.recovered() == 100);
+  commit(dedup, 1000, 1001);
+  for (std::uint64_t n = 0; n < 200; ++n) {
+    ids[n] = id(n / 2 * 2);
+  }
+  for (int round = 0; round < 200; ++round) {  // 40,000 ids, and there is room for 34,768
+    dedup.claim(ids, claims);
+    REQUIRE(std::count(claims.begin(), claims.end(), Claim::done) == 200);
+  }
+  commit(dedup, 2000, 2001);
+}
+
 TEST_CASE("a flush that the disk refuses before there is a commit is remembered, too") {
   const Place place;
   auto dedup = opened(place.path(), 1000);

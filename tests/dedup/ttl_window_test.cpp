@@ -307,6 +307,7 @@ TEST_CASE("settings that cannot work are refused with what is allowed") {
   CHECK_THROWS_WITH_AS((Window{12ms, 10, {.granularity = 99us}}),
                        "TtlWindow: the granularity is 99000 ns: allowed are a 120th of the time to live to all of it, 100000 ns to 12000000 ns",
                        std::invalid_argument);
+  CHECK_THROWS_AS((Window{12ms, 10, {.granularity = 99'999ns}}), std::invalid_argument);
   CHECK_THROWS_AS((Window{12ms, 10, {.granularity = 13ms}}), std::invalid_argument);
   CHECK_THROWS_AS((Window{12ms, 10, {.granularity = -1ms}}), std::invalid_argument);
   CHECK_THROWS_AS((Window{24h * 4000, 10}), std::invalid_argument);
