@@ -662,6 +662,11 @@ TEST_CASE_TEMPLATE("in a journal and in shards a filter learns what it was wrong
     }
     CHECK(alone.journal().status());
     CHECK(alone.claim(id(119'999)) == Claim::done);
+    Filter told = *Filter::open(make(0), {.path = place.path("told")});  // of what it never claimed
+    for (std::uint64_t n = 0; n < 20'000; ++n) {
+      told.remember(id(n));
+    }
+    CHECK(told.journal().records() == 20'000 - 16'384);
   }
 }
 

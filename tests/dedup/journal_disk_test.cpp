@@ -361,9 +361,9 @@ TEST_CASE("a file that was cut in the middle of a record of its former life goes
   std::filesystem::resize_file(place.path(), 64 + 17'000 * 24 + 13);
   {
     auto dedup = opened(place.path(), 1000);
-    commit(dedup, commits, commits + 200);  // it grows, and the part of a record is a record now
+    commit(dedup, commits, commits + 5'700);  // it grows, and the part of a record is a record now
   }
-  CHECK(opened(place.path(), 1000).claim(id(commits + 199)) == Claim::done);
+  CHECK(opened(place.path(), 1000).claim(id(commits + 5'699)) == Claim::done);
 }
 
 TEST_CASE("damage is counted where it is: of the first record, and of one whose id is gone and whose sum is not") {

@@ -86,7 +86,7 @@ TEST_CASE("every way to claim finds what has expired, and every way to commit be
 }
 
 TEST_CASE("a TtlWindow knows as many ids as its time holds, turn after turn of the ticks, and none comes to life again") {
-  for (const std::size_t capacity : {20U, 128U, 1000U}) {  // of which a tick sweeps one, two and eight
+  for (const std::size_t capacity : {20U, 128U, 300U, 1000U}) {  // of which a tick sweeps one, two, three and eight
     CAPTURE(capacity);
     pulse::ManualClock clock;
     Window window{10s, capacity, {.granularity = 1s}, clock, 1};
@@ -107,6 +107,19 @@ TEST_CASE("a TtlWindow knows as many ids as its time holds, turn after turn of t
     CHECK(window.size() == 1);
     window.release(id(599));
     CHECK(window.size() == 0);
+  }
+}
+
+TEST_CASE("of a small TtlWindow, too, none comes to life again when its place is not taken for a whole turn of the ticks") {
+  pulse::ManualClock clock;
+  Window window{10s, 100, {.granularity = 1s}, clock, 1};
+  for (std::uint64_t n = 0; n < 300; ++n) {
+    REQUIRE(window.claim(id(n)) == Claim::fresh);
+    window.commit(id(n));
+    for (std::uint64_t back = 4; back < std::min<std::uint64_t>(n, 100); ++back) {
+      REQUIRE(window.known(id(n - back)) == Claim::unavailable);
+    }
+    clock.advance(3s);
   }
 }
 
