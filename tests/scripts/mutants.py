@@ -18,6 +18,9 @@ COMPILE_TIME = {"StaticAssertDecl", "ConstantExpr", "RequiresExpr", "ConceptDecl
                 "VarTemplateSpecializationDecl", "FullComment", "CXXDefaultArgExpr", "CXXDefaultInitExpr",
                 "UnaryExprOrTypeTraitExpr"}
 
+# Asks for memory ahead of time, or asserts what the compiler has asserted: it may be left out, and nothing else comes of it.
+MEANS_NOTHING = re.compile(r"(?:[\w.>\[\]()-]*(?:\.|->|::))?(?:__builtin_)?(?:prefetch|assert_)\w*(?:<[^()]*>)?\(")
+
 SWITCH = r"""
 #pragma once
 #include <cstdio>
@@ -103,6 +106,8 @@ class Finder:
         place = node.get("range", {})
         begin, end = place.get("begin", {}), place.get("end", {})
         if "offset" in begin and "offset" in end and "spellingLoc" not in begin:
+            if kind in CALLS and MEANS_NOTHING.match(self.source[begin["offset"]:end["offset"] + end.get("tokLen", 1)]):
+                return
             self.look(node, kind, parent, begin["offset"], end["offset"] + end.get("tokLen", 1))
         functions = 0
         for child in node.get("inner", []):
