@@ -206,6 +206,15 @@ TEST_CASE("ids that collide under one seed do not under another") {
   CHECK(still <= 3);
 }
 
+TEST_CASE("the hash under a seed is pinned: the shards of a journal are found by it after a start, whichever Pulse made them") {
+  const EventId event{0x0123456789abcdef, 0xfedcba9876543210};
+  CHECK(pulse::detail::SeededHash{0}(EventId{1, 2}) == 0x4c1c61d47493037d);
+  CHECK(pulse::detail::SeededHash{7}(EventId{1, 2}) == 0x453602b392afe9f5);
+  CHECK(pulse::detail::SeededHash{0}(event) == 0xe106fe23c72e16f6);
+  CHECK(pulse::detail::SeededHash{7}(event) == 0xb693c38f1cd05bca);
+  CHECK(pulse::detail::SeededHash{~std::uint64_t{0}}(event) == 0x4eaaea8630b05ab3);
+}
+
 TEST_CASE("two seeds of chance have neither half in common") {
   const std::uint64_t one = pulse::detail::SeededHash::random_seed();
   const std::uint64_t other = pulse::detail::SeededHash::random_seed();
@@ -320,6 +329,20 @@ void finds_what_is_not_expired(std::uint64_t homes, int numbers) {
 }
 
 }  // namespace
+
+TEST_CASE("which entries of a bucket lie so far below a number is told to the edge, also where the numbers go round") {
+  std::uint64_t random = 1;
+  for (int round = 0; round < 1000; ++round) {
+    random = random * 6364136223846793005 + 1442695040888963407;
+    const auto top = static_cast<std::uint32_t>(random >> 32);
+    const std::uint32_t distance = 8 + static_cast<std::uint32_t>(random >> 5) % 0xfffffff0;
+    pulse::detail::IndexBucket bucket;
+    for (std::uint32_t lane = 0; lane < 16; ++lane) {
+      bucket.entries[lane] = top - (distance - 8 + lane);
+    }
+    REQUIRE(pulse::detail::lanes_from(bucket, top, distance) == 0xff00);
+  }
+}
 
 TEST_CASE("a bucket that one id went past is searched past, also when all that were in it have gone") {
   pulse::detail::SlotIndex index{1000};

@@ -283,6 +283,10 @@ TEST_CASE("a journal that ends just before its checkpoint takes the place begins
   {
     auto dedup = opened(place.path(), 1000);
     CHECK(dedup.journal().records() == 1000);
+    std::uint64_t header[8];
+    std::memcpy(header, bytes_of(place.path()).data(), sizeof header);
+    CHECK(header[3] == full - 1000);  // the records go on being counted
+    CHECK(header[4] == 1000);
     commit(dedup, full, full + 500);
   }
   auto dedup = opened(place.path(), 1000);

@@ -163,6 +163,7 @@ TEST_CASE("redis dedup: a claim keeps the leases that are held when a third of t
   }
   CHECK(kept());
 
+  options.lease = 3s;
   for (const bool by_flush : {false, true}) {  // kept by the claim before, or by a flush
     CAPTURE(by_flush);
     std::size_t commands = 0;
@@ -171,11 +172,11 @@ TEST_CASE("redis dedup: a claim keeps the leases that are held when a third of t
       begin = std::chrono::steady_clock::now();
       CHECK(other.claim(id(3)) == Claim::fresh);
       if (by_flush) {
-        std::this_thread::sleep_for(120ms);
+        std::this_thread::sleep_for(850ms);
         begin = std::chrono::steady_clock::now();
         CHECK(other.flush(pulse_test::patience));
-        std::this_thread::sleep_for(120ms);
       }
+      std::this_thread::sleep_for(850ms);
       commands = proxy.counts().commands;
       CHECK(other.claim(id(4)) != Claim::unavailable);
       commands = proxy.counts().commands - commands;

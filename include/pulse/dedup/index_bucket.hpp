@@ -90,10 +90,10 @@ inline std::uint32_t matching_ways(const IndexBucket& bucket, std::uint32_t mask
 /// The entries, as bits, that are `distance` or more below `top`, the numbers going round.
 inline std::uint32_t lanes_from(const IndexBucket& bucket, std::uint32_t top, std::uint32_t distance) noexcept {
 #if defined(__SSE2__)
-  // Signed comparison is all there is: both sides are moved down by half the range.
+  // Signed comparison is all there is: both sides are moved by half the range, which turns their first bits.
   constexpr std::uint32_t half = 0x80000000;
-  const __m128i tops = all_lanes(top - half);
-  const __m128i limit = all_lanes((distance - half) - 1);
+  const __m128i tops = all_lanes(top ^ half);
+  const __m128i limit = all_lanes((distance ^ half) - 1);
   __m128i far[4];
   for (std::size_t i = 0; i < 4; ++i) {
     far[i] = _mm_cmpgt_epi32(_mm_sub_epi32(tops, four_lanes(bucket, i)), limit);

@@ -133,10 +133,11 @@ class Journal {
     int fd_ = -1;
   };
 
-  explicit Journal(JournalOptions options) : options_(std::move(options)), next_path_(options_.path + ".next") {
-    early_ = std::max<std::uint64_t>(2 * options_.window, 1 << 14);
-    limit_ = early_ + options_.window;
-  }
+  explicit Journal(JournalOptions options)
+      : options_(std::move(options)),
+        next_path_(options_.path + ".next"),
+        early_(std::max<std::uint64_t>(2 * options_.window, 1 << 14)),
+        limit_(early_ + options_.window) {}
 
   [[nodiscard]] std::uint64_t most() const noexcept { return 2 * limit_; }  // leases that end after the limit go behind it
 
@@ -256,9 +257,7 @@ class Journal {
     const std::uint64_t before = count_;
     Status status = count_ >= limit_ ? put_checkpoint() : Status{};
     needed -= before - count_;
-    if (status) {
-      status = sync_name();
-    }
+    status = status ? sync_name() : status;
     if (status && needed > early_ && !begun_) {
       status = begin_checkpoint(needed - early_);
     }
@@ -335,8 +334,8 @@ class Journal {
   detail::JournalFile next_;  ///< the checkpoint in the making: once begun, it holds what the file holds from `early_` on
   bool begun_ = false;
   std::vector<EventId> recovered_;
-  std::uint64_t early_ = 0;  ///< as many records in the file, and the checkpoint begins
-  std::uint64_t limit_ = 0;  ///< as many, and it takes the file's place
+  std::uint64_t early_;      ///< as many records in the file, and the checkpoint begins
+  std::uint64_t limit_;      ///< as many, and it takes the file's place
   std::uint64_t first_ = 0;  ///< the number of the file's first record
   std::uint64_t count_ = 0;
   std::uint64_t ready_ = 0;  ///< so many records may be reserved without doing anything

@@ -10,7 +10,8 @@
 namespace pulse::inline v0_1::detail {
 
 /// Hashes 16-byte ids under a secret seed: ids chosen to collide under one seed do not under another, so a hostile producer cannot
-/// slow a table down. Two rounds of a folded 64x64 multiplication, the mixing step of wyhash (Wang Yi, 2019).
+/// slow a table down. What it gives stays the same from version to version: the shards of a journal are found by it. Two rounds of a folded 64x64
+/// multiplication, the mixing step of wyhash (Wang Yi, 2019).
 class SeededHash {
  public:
   explicit SeededHash(std::uint64_t seed) noexcept
