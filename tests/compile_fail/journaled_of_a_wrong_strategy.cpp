@@ -6,12 +6,5 @@
 
 int main() {
   auto opened = pulse::Journaled<Window>::open(Window{}, {.path = "journal", .window = 10});
-  auto& window = *opened;
-  pulse::Claim claims[1];
-  const pulse::EventId ids[1]{};
-  (void)window.claim(ids, claims);
-  if (window.claim(ids[0]) == pulse::Claim::fresh) {
-    window.commit(ids[0]);
-  }
-  return static_cast<int>(window.size());
+  return use(*opened);
 }

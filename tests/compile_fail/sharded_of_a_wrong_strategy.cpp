@@ -6,11 +6,5 @@
 
 int main() {
   pulse::Sharded<Window> window{4, [](std::size_t) { return Window{}; }, 1};
-  pulse::Claim claims[1];
-  const pulse::EventId ids[1]{};
-  (void)window.claim(ids, claims);
-  if (window.claim(ids[0]) == pulse::Claim::fresh) {
-    window.commit(ids[0]);
-  }
-  return static_cast<int>(window.size());
+  return use(window);
 }

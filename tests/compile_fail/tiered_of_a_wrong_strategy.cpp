@@ -7,11 +7,5 @@
 
 int main() {
   pulse::Tiered window{pulse::FifoWindow{10}, Window{}};
-  pulse::Claim claims[1];
-  const pulse::EventId ids[1]{};
-  (void)window.claim(ids, claims);
-  if (window.claim(ids[0]) == pulse::Claim::fresh) {
-    window.commit(ids[0]);
-  }
-  return static_cast<int>(window.size());
+  return use(window);
 }

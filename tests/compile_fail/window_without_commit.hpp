@@ -16,3 +16,15 @@ struct Window {
   void release(pulse::EventId) {}
   std::size_t size() const { return 0; }
 };
+
+/// What a user asks of a wrapper around it.
+template <class Wrapper>
+int use(Wrapper& window) {
+  pulse::Claim claims[1];
+  const pulse::EventId ids[1]{};
+  (void)window.claim(ids, claims);
+  if (window.claim(ids[0]) == pulse::Claim::fresh) {
+    window.commit(ids[0]);
+  }
+  return static_cast<int>(window.size());
+}

@@ -142,12 +142,11 @@ class Journaled<S> : public detail::Wraps<S> {
   void remember(EventId id)
     requires requirement::DedupRemember<S>
   {
-    if (detail::is_leased(inner_, id)) {
-      journal_.append(id);
-      --leased_;
-    } else if (journal_.reserve(leased_ + 1)) {
+    const bool leased = detail::is_leased(inner_, id);  // then there is room for it
+    if (leased || journal_.reserve(leased_ + 1)) {
       journal_.append(id);
     }
+    leased_ -= leased ? 1 : 0;
     inner_.remember(id);
   }
 
@@ -176,6 +175,7 @@ class Journaled<S> : public detail::Wraps<S> {
   std::uint64_t leased_ = 0;
   std::size_t recovered_ = 0;
 };
+
 template <class S>
 Journaled(S, Journal) -> Journaled<S>;
 

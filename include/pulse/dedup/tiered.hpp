@@ -190,6 +190,7 @@ class Tiered<Filter, Exact> {
   Filter filter_;
   Exact exact_;
 };
+
 template <class Filter, class Exact>
 Tiered(Filter, Exact) -> Tiered<Filter, Exact>;
 
